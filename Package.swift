@@ -1,0 +1,42 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target: Swift 6, warnings are errors, every unsafe step is marked.
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+]
+
+func module(_ name: String, _ imports: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: imports, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ imports: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: imports, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "leasehold",
+    products: [.executable(name: "leasehold", targets: ["leasehold"])],
+    targets: [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        module("Election", []),
+        module("Platform", ["Election", "CLinux"]),
+        module("Storage", ["Platform"]),
+        module("TLS", ["Platform", "COpenSSL"]),
+        module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
+        module("Controller", ["Election", "Platform", "Storage"]),
+        .executableTarget(
+            name: "leasehold", dependencies: ["Controller", "Webhook", "CCurl"], swiftSettings: settings),
+
+        tests("ElectionTests", ["Election"]),
+        tests("StorageTests", ["Storage"]),
+        tests("TLSTests", ["TLS"]),
+        tests("WebhookTests", ["Webhook"]),
+        tests("ControllerTests", ["Controller"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,3 @@
+// libcurl as Swift sees it.
+#pragma once
+#include <curl/curl.h>
