@@ -26,18 +26,23 @@ package struct Log: Sendable {
     private let write: @Sendable (String) -> Void
 
     /// - Parameter write: gets each finished line, with its newline; for tests.
-    package init(format: Format = .text, level: Level = .info, write: @escaping @Sendable (String) -> Void = Log.stderr) {
+    package init(format: Format = .text, level: Level = .info, write: @escaping @Sendable (String) -> Void = Log.stderr)
+    {
         self.format = format
         self.level = level
         self.write = write
     }
 
-    package func debug(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { line(.debug, message, fields) }
+    package func debug(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+        line(.debug, message, fields)
+    }
     package func info(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { line(.info, message, fields) }
     package func warning(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
         line(.warning, message, fields)
     }
-    package func error(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) { line(.error, message, fields) }
+    package func error(_ message: String, _ fields: KeyValuePairs<String, String> = [:]) {
+        line(.error, message, fields)
+    }
 
     private func line(_ level: Level, _ message: String, _ fields: KeyValuePairs<String, String>) {
         guard level >= self.level else { return }
@@ -49,18 +54,22 @@ package struct Log: Sendable {
             let padding = String(repeating: " ", count: 7 - label.utf8.count)
             write("\(time) \(label)\(padding) \(Self.oneLine(message))\(details)\n")
         case .json:
-            let all = [("time", time), ("level", level.rawValue), ("message", message)] + fields.map { ($0.key, $0.value) }
+            let all =
+                [("time", time), ("level", level.rawValue), ("message", message)] + fields.map { ($0.key, $0.value) }
             write("{\(all.map { "\(Self.quoted($0)):\(Self.quoted($1))" }.joined(separator: ","))}\n")
         }
     }
 
     // A message may quote what a peer sent: control characters would let it forge lines.
     private static func oneLine(_ text: String) -> String {
-        text.unicodeScalars.contains { $0.properties.generalCategory == .control } ? String(quoted(text).dropFirst().dropLast()) : text
+        text.unicodeScalars.contains { $0.properties.generalCategory == .control }
+            ? String(quoted(text).dropFirst().dropLast()) : text
     }
 
     private static func plain(_ text: String) -> String {
-        let safe = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=") }
+        let safe = text.utf8.allSatisfy {
+            $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "=")
+        }
         return safe && !text.isEmpty ? text : quoted(text)
     }
 
@@ -88,7 +97,7 @@ package struct Log: Sendable {
         var line = line
         line.withUTF8 { bytes in
             var rest = unsafe UnsafeRawBufferPointer(bytes)
-            while !rest.isEmpty {
+            while unsafe !rest.isEmpty {
                 let count = unsafe Glibc.write(2, rest.baseAddress, rest.count)
                 if count < 0 && errno == EINTR { continue }
                 // Nobody is left to tell when standard error itself is gone.
