@@ -96,13 +96,13 @@ package struct Log: Sendable {
     @Sendable package static func stderr(_ line: String) {
         var line = line
         line.withUTF8 { bytes in
-            var rest = unsafe UnsafeRawBufferPointer(bytes)
-            while unsafe !rest.isEmpty {
-                let count = unsafe Glibc.write(2, rest.baseAddress, rest.count)
+            var written = 0
+            while written < bytes.count {
+                let count = unsafe Glibc.write(2, bytes.baseAddress! + written, bytes.count - written)
                 if count < 0 && errno == EINTR { continue }
                 // Nobody is left to tell when standard error itself is gone.
                 guard count > 0 else { return }
-                unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                written += count
             }
         }
     }
