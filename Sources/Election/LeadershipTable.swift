@@ -1,12 +1,14 @@
 /// Who leads each namespace, as an immutable snapshot that answers "do we lead n now?" from a clock reading alone.
 ///
 /// Renewing costs nothing per namespace: all windows count from one ``anchor``. Any thread may read a copy.
-package struct LeadershipTable: Sendable {
+package struct LeadershipTable: Hashable, Sendable {
     /// What a cluster's claim, or the lack of one, looks like to the webhook. Plain data, so that copying is a memcpy.
     package struct Entry: Hashable, Sendable {
         package enum State: UInt8, Hashable, Sendable {
             /// Left out of the election on purpose.
             case unmanaged
+            /// This cluster does not compete for it, and no other cluster is known to lead it.
+            case notElected
             /// No lease record has been read yet.
             case unknown
             /// The lease record is free, or there is none.
@@ -112,6 +114,7 @@ package struct LeadershipTable: Sendable {
         let entry = entries[slot]
         switch entry.state {
         case .unmanaged: return .unmanaged
+        case .notElected: return .vacant(slot: slot, reason: .notElected)
         case .unknown: return .vacant(slot: slot, reason: .unknown)
         case .free: return .vacant(slot: slot, reason: .free)
         case .lapsed: return .vacant(slot: slot, reason: .lapsed)

@@ -1,5 +1,5 @@
 /// Namespace names to consecutive slots: an immutable hash table that is searched by bytes, without allocation.
-package final class NamespaceIndex: Sendable {
+package final class NamespaceIndex: Hashable, Sendable {
     /// The names in slot order; no two alike.
     package let names: [String]
     /// Open addressing with linear probing, at most half full; -1: empty.
@@ -38,6 +38,12 @@ package final class NamespaceIndex: Sendable {
         var name = name
         return name.withUTF8 { unsafe slot(of: UnsafeRawBufferPointer($0)) }
     }
+
+    package static func == (one: NamespaceIndex, other: NamespaceIndex) -> Bool {
+        one === other || one.names == other.names
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(names) }
 
     // Keyed per process (SipHash), so that nobody can choose names that collide.
     private static func hash(_ name: UnsafeRawBufferPointer) -> Int {
