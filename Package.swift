@@ -33,6 +33,7 @@ let package = Package(
             name: "leasehold", dependencies: ["Controller", "Webhook", "CCurl"], swiftSettings: settings),
 
         tests("ElectionTests", ["Election"]),
+        tests("SimulationTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
         tests("TLSTests", ["TLS"]),
         tests("WebhookTests", ["Webhook"]),

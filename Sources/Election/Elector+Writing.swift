@@ -39,7 +39,9 @@ extension Elector {
             if continues { record.acquireTime = before.acquireTime }
             record.leaderTransitions = before.leaderTransitions &+ (continues ? 0 : 1)
             record.preferredHolder = before.preferredHolder
-            record.wantedBy = before.wantedBy == identity.cluster ? nil : before.wantedBy
+            // Every claim clears `wantedBy`, not only that of the cluster which asked: whoever still wants the lease asks
+            // again. Kept, it would have the lease given back for ever to a cluster that has changed its mind.
+            record.wantedBy = nil
         }
         // From sending it until a later write is acknowledged, the shortest duration sent counts.
         slots[position].shortestSent = min(slot.shortestSent ?? seconds, seconds)
