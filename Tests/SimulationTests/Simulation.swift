@@ -366,6 +366,9 @@ final class Simulation {
             deliver(.leave(.handover), to: replica)
         case 6:
             deliver(.leave(.release), to: replica)
+            // As the controller does when a release takes too long.
+            let run = replica.run
+            after(20 * second) { if replica.run == run { self.deliver(.leave(.handover), to: replica) } }
         case 7:
             let index = random.below(namespaces.count)
             let seconds = [12, 15, 20, 30][random.below(4)]

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Testing
 
 @Suite struct SimulationTests {
-    @Test(arguments: UInt64(0)..<300) func `never admits two clusters, and always finds a leader again`(seed: UInt64)
+    @Test(arguments: UInt64(0)..<60) func `never admits two clusters, and always finds a leader again`(seed: UInt64)
         throws
     {
         try check(Simulation(seed: seed))
