@@ -2,7 +2,7 @@ internal import CLinux
 private import Glibc
 
 /// One epoll instance (epoll(7)), level-triggered: what is not done in one turn is reported again. Confined to its loop.
-struct Poller: ~Copyable {
+@safe struct Poller: ~Copyable {
     struct Interest: Equatable {
         let events: UInt32
         /// Bytes, connections or the end of the stream may be read.
@@ -18,10 +18,10 @@ struct Poller: ~Copyable {
 
     /// - Parameter batch: how many events one wait takes at most.
     init(batch: Int) throws(ServerError) {
-        let number = epoll_create1(Int32(bitPattern: EPOLL_CLOEXEC.rawValue))
+        let number = epoll_create1(Int32(EPOLL_CLOEXEC))
         guard number >= 0 else { throw .last(doing: "create an epoll instance") }
         epoll = Descriptor(owning: number)
-        events = Array(repeating: epoll_event(), count: batch)
+        unsafe events = Array(repeating: epoll_event(), count: batch)
     }
 
     /// Watches a descriptor until it is closed. `token` comes back with its events.
@@ -37,7 +37,7 @@ struct Poller: ~Copyable {
     private func control(
         _ operation: Int32, _ descriptor: Int32, _ interest: Interest, _ token: UInt64
     ) throws(ServerError) {
-        var event = epoll_event(events: interest.events, data: epoll_data_t(u64: token))
+        var event = unsafe epoll_event(events: interest.events, data: epoll_data_t(u64: token))
         guard unsafe epoll_ctl(epoll.number, operation, descriptor, &event) == 0 else {
             throw .last(doing: "watch a socket")
         }

@@ -1,11 +1,12 @@
 package import Platform
-package import Synchronization
+internal import Synchronization
 
 /// What one server has done, added up over its loops. Any thread may read it.
 package final class ServerCounters: Sendable {
     let connectionsOpen = Atomic<Int>(0)
     let connectionsAccepted = Atomic<Int>(0)
     let connectionsRefused = Atomic<Int>(0)
+    let acceptPauses = Atomic<Int>(0)
     let handshakeFailures = Atomic<Int>(0)
     let timeouts = Atomic<Int>(0)
     let bytesReceived = Atomic<Int>(0)
@@ -35,7 +36,10 @@ package final class ServerCounters: Sendable {
                 connectionsAccepted),
             one(
                 "leasehold_server_connections_refused_total", .counter,
-                "Connections refused because too many were open or no descriptor was left.", connectionsRefused),
+                "Connections refused because too many were open.", connectionsRefused),
+            one(
+                "leasehold_server_accept_pauses_total", .counter,
+                "Times that new connections had to wait because no descriptor or memory was left.", acceptPauses),
             one(
                 "leasehold_server_handshake_failures_total", .counter, "TLS handshakes that failed.", handshakeFailures),
             one(

@@ -7,6 +7,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     package let host: String
     package let port: UInt16
 
+    /// How many clients may wait to be accepted on one socket. The kernel lowers it to net.core.somaxconn.
+    static let queueMax = 4096
+
     package init(host: String, port: UInt16) {
         self.host = host
         self.port = port
@@ -25,7 +28,8 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             throw .badAddress(text)
         }
         self.init(host: String(host), port: port)
-        guard host.isEmpty || unsafe withSocketAddress({ unsafe ($0 != nil) }) else { throw .badAddress(text) }
+        let isKnown = unsafe withSocketAddress { unsafe $0 != nil }
+        guard host.isEmpty || isKnown else { throw .badAddress(text) }
     }
 
     package var description: String {
@@ -71,8 +75,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     /// Lets clients connect to a bound socket.
     func listen(_ socket: borrowing Descriptor) throws(ServerError) {
-        // The kernel shortens the queue to net.core.somaxconn.
-        guard Glibc.listen(socket.number, 4096) == 0 else { throw .last(doing: "listen on \(self)") }
+        guard Glibc.listen(socket.number, Int32(Self.queueMax)) == 0 else { throw .last(doing: "listen on \(self)") }
     }
 
     /// The same host with the port that the kernel has chosen for `socket`.
@@ -111,7 +114,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
                 }
             }
         }
-        return unsafe body(nil)
+        return body(nil)
     }
 }
 

@@ -1,3 +1,6 @@
+private import CLinux
+private import Glibc
+
 /// When which connection has waited long enough: one queue for each kind of timeout.
 ///
 /// All members of a queue wait equally long, so a queue is ordered by itself and every operation takes constant time.
@@ -33,9 +36,21 @@ struct Timeouts {
     /// - Parameter duration: how long the members of each queue wait.
     init(_ duration: (Kind) -> Duration) {
         queues = Kind.allCases.map { kind in
-            let (seconds, attoseconds) = duration(kind).components
-            return Queue(milliseconds: max(1, seconds * 1000 + attoseconds / 1_000_000_000_000_000))
+            Queue(milliseconds: max(1, Self.milliseconds(duration(kind))))
         }
+    }
+
+    /// Milliseconds of CLOCK_MONOTONIC.
+    static func now() -> Int64 {
+        var time = timespec()
+        let failed = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        precondition(failed == 0, "clock_gettime refused CLOCK_MONOTONIC")
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    static func milliseconds(_ duration: Duration) -> Int64 {
+        let (seconds, attoseconds) = duration.components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 
     /// What `index` waits for.

@@ -6,7 +6,7 @@ final class WakeUp: Sendable {
     let descriptor: Int32
 
     init() throws(ServerError) {
-        descriptor = eventfd(0, Int32(bitPattern: EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
+        descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard descriptor >= 0 else { throw .last(doing: "create an eventfd") }
     }
 

@@ -1,7 +1,10 @@
+internal import Platform
+
 /// What all connections of one loop share: its routes, its buffers and its clock. Confined to the loop.
 final class Workbench {
     let limits: Limits
     let counters: ServerCounters
+    let log: Log
     private let routes: [Route]
     private let handlers: [Route.Handler]
 
@@ -18,10 +21,11 @@ final class Workbench {
     /// Whether the server is going away: each connection is closed after the request that it has begun.
     var isStopping = false
 
-    init(routes: [Route], limits: Limits, counters: ServerCounters) {
+    init(routes: [Route], limits: Limits, counters: ServerCounters, log: Log) {
         self.routes = routes
         self.limits = limits
         self.counters = counters
+        self.log = log
         handlers = routes.map { $0.makeHandler() }
         timeouts = Timeouts { kind in
             switch kind {
