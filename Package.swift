@@ -35,7 +35,7 @@ let package = Package(
         tests("ElectionTests", ["Election"]),
         tests("SimulationTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
-        tests("TLSTests", ["TLS"]),
+        tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook"]),
         tests("ControllerTests", ["Controller"]),
     ],
