@@ -34,7 +34,7 @@ let package = Package(
 
         tests("ElectionTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
-        tests("TLSTests", ["TLS"]),
+        tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook"]),
         tests("ControllerTests", ["Controller"]),
     ],
