@@ -29,14 +29,15 @@ let package = Package(
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage"]),
-        .executableTarget(
-            name: "leasehold", dependencies: ["Controller", "Webhook", "CCurl"], swiftSettings: settings),
+        module("Commands", ["Controller", "Webhook", "CCurl"]),
+        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
 
         tests("ElectionTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
         tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook"]),
         tests("ControllerTests", ["Controller"]),
+        tests("CommandsTests", ["Commands", "leasehold"]),
     ],
     swiftLanguageModes: [.v6]
 )

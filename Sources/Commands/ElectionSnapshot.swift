@@ -1,6 +1,6 @@
-private import Election
+internal import Election
 private import Platform
-private import Storage
+internal import Storage
 
 /// What a store says about an election, read once from outside.
 struct ElectionSnapshot {

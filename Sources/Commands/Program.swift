@@ -4,9 +4,11 @@ private import Platform
 package enum Program {
     static let version = "0.1.0"
 
-    static let commands: [any Command.Type] = [
-        StatusCommand.self, TransferCommand.self, VersionCommand.self, HelpCommand.self,
-    ]
+    static var commands: [any Command.Type] {
+        [
+            StatusCommand.self, TransferCommand.self, VersionCommand.self, HelpCommand.self,
+        ]
+    }
 
     /// - Parameter arguments: without the program's own name.
     /// - Returns: the exit code.

@@ -1,4 +1,4 @@
-private import Storage
+internal import Storage
 
 /// `leasehold status`: who leads what, as the store shows it.
 enum StatusCommand: Command {

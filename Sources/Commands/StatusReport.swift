@@ -1,4 +1,4 @@
-private import Election
+internal import Election
 private import FoundationEssentials
 
 /// A snapshot of the election as `leasehold status` shows it.

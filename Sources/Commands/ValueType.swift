@@ -1,4 +1,4 @@
-package import Election
+internal import Election
 
 /// How the text of one kind of value is read, checked and shown.
 struct ValueType<Value> {
