@@ -52,7 +52,7 @@ package final class FileStore: LeaseStore {
     }
 
     package func notices() -> AsyncStream<Void>? {
-        nil
+        NoticeWatch.stream(folder: "\(directory.path)/\(ObjectName.Folder.members.rawValue)")
     }
 
     /// Runs `work` on the disk's thread and answers when it is done, or when the time is up, whatever the disk does.
@@ -85,6 +85,27 @@ package final class FileStore: LeaseStore {
             }
         }
         return try result.get()
+    }
+
+    /// Opens what follows `file:`, `//` and an absolute path (RFC 8089) or just a path.
+    static func opener(_ rest: Substring) throws(StoreAddressError) -> StoreAddress.Opener {
+        var path = String(rest)
+        if rest.hasPrefix("//") {
+            let afterHost = rest.dropFirst(2).drop { $0 != "/" }
+            let host = rest.dropFirst(2).prefix { $0 != "/" }
+            guard host.isEmpty || host == "localhost" else {
+                throw StoreAddressError(
+                    "after // comes a host, and \(host) is another one; write file:\(rest.dropFirst(2)) for a directory"
+                )
+            }
+            path = String(afterHost)
+        }
+        guard !path.isEmpty else { throw StoreAddressError("it names no directory") }
+        // Whether %20 means itself or a space is not to be guessed.
+        guard !path.contains("%"), !path.contains("\0") else {
+            throw StoreAddressError("the path is taken as it is, without % escapes; write the characters themselves")
+        }
+        return { [path] timeout throws(StoreError) in try FileStore(path, timeout: timeout) }
     }
 
     private static func absolute(_ path: String) throws(StoreError) -> String {

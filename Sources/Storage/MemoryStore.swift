@@ -56,4 +56,10 @@ package final class MemoryStore: LeaseStore {
     package func delete(_ name: ObjectName) {
         state.withLock { _ = $0.objects.removeValue(forKey: name) }
     }
+
+    /// Opens what follows `memory:`, which is nothing.
+    static func opener(_ rest: Substring) throws(StoreAddressError) -> StoreAddress.Opener {
+        guard rest.isEmpty else { throw StoreAddressError("memory: takes nothing after the colon") }
+        return { _ in MemoryStore() }
+    }
 }

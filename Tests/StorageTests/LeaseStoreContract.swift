@@ -186,8 +186,9 @@ func increment(_ name: ObjectName, in store: any LeaseStore) async throws {
         do throws(StoreError) {
             _ = try await store.write(name, Array("\(number + 1)".utf8), replacing: seen.version)
             return
-        } catch .conflict {
-            continue
+        } catch {
+            // Not as a pattern after `catch`: that crashes the compiler (Swift 6.3.1).
+            guard error == .conflict else { throw error }
         }
     }
 }
