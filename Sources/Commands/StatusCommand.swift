@@ -49,7 +49,7 @@ enum StatusCommand: Command {
     }
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
-        try await run(options, store: options.store.open(), console: console)
+        try await run(options, store: options.store.open(console.environment), console: console)
     }
 
     static func run(_ options: Options, store: any LeaseStore, console: Console) async throws -> Int32 {
@@ -108,17 +108,6 @@ enum StatusCommand: Command {
             return try await ElectionSnapshot(reading: store)
         } catch let error as StoreError {
             throw CommandFailure("the store cannot be read: \(error.reason)")
-        }
-    }
-}
-
-extension StoreError {
-    /// What happened, for people.
-    var reason: String {
-        switch self {
-        case .conflict: "somebody else wrote the object at the same time"
-        case .failed(let reason): reason
-        case .unclear(let reason): "the outcome is not known: \(reason)"
         }
     }
 }

@@ -39,7 +39,8 @@ enum TransferCommand: Command {
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
         try check(options, namespace: operands[0])
-        return try await run(options, namespace: operands[0], store: options.store.open(), console: console)
+        let store = try await options.store.open(console.environment)
+        return try await run(options, namespace: operands[0], store: store, console: console)
     }
 
     static func check(_ options: Options, namespace: String) throws(UsageError) {

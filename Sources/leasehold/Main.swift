@@ -1,5 +1,6 @@
 private import Commands
 private import FoundationEssentials
+private import Glibc
 
 @main enum Main {
     static func main() async {
