@@ -6,7 +6,7 @@ package enum Program {
 
     static var commands: [any Command.Type] {
         [
-            StatusCommand.self, TransferCommand.self, VersionCommand.self, HelpCommand.self,
+            CheckCommand.self, StatusCommand.self, TransferCommand.self, VersionCommand.self, HelpCommand.self,
         ]
     }
 

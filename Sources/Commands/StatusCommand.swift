@@ -103,7 +103,7 @@ enum StatusCommand: Command {
         return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J"
     }
 
-    private static func snapshot(of store: any LeaseStore) async throws -> ElectionSnapshot {
+    static func snapshot(of store: any LeaseStore) async throws -> ElectionSnapshot {
         do {
             return try await ElectionSnapshot(reading: store)
         } catch let error as StoreError {

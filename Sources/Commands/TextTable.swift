@@ -28,7 +28,7 @@ struct TextTable {
         return text
     }
 
-    private static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+    static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: "?"
         default: scalar
