@@ -124,6 +124,13 @@ private import Glibc
         unsafe Int(SSL_pending(ssl))
     }
 
+    /// Whether received bytes wait in here, decrypted or not, for which the socket will not become readable again.
+    ///
+    /// When true, a read may still say `wantsRead`: a record may have arrived in part, or hold no data.
+    package var hasPending: Bool {
+        unsafe SSL_has_pending(ssl) == 1
+    }
+
     /// The version agreed on, as in "TLSv1.3".
     package var version: String {
         unsafe String(cString: SSL_get_version(ssl))
