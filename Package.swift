@@ -37,7 +37,7 @@ let package = Package(
         tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook"]),
         tests("ControllerTests", ["Controller"]),
-        tests("CommandsTests", ["Commands", "leasehold"]),
+        tests("CommandsTests", ["Commands", "Storage", "TLS", "leasehold"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -45,7 +45,7 @@ package struct ExitCode {
 }
 
 /// Why a command failed, as one sentence for people: what was tried, what happened, what to do.
-struct CommandFailure: Error, CustomStringConvertible {
+struct CommandFailure: Error, Hashable, CustomStringConvertible {
     let description: String
 
     init(_ description: String) {

@@ -86,11 +86,11 @@ struct FlagParser<Options: FlagOptions> {
 
 /// Guesses what a mistyped word was meant to be.
 enum Spelling {
-    /// The candidate that differs least from `word`, unless it differs in more than a third of its letters.
+    /// The candidate that differs least from `word`, unless that differs in more than about a third of its letters.
     static func nearest(to word: String, among candidates: [String]) -> String? {
         let near = candidates.map { (name: $0, distance: distance(Array(word.utf8), Array($0.utf8))) }
             .min { $0.distance < $1.distance }
-        guard let near, near.distance <= max(1, near.name.utf8.count / 3) else {
+        guard let near, near.distance <= (near.name.utf8.count + 1) / 3 else {
             // A word that was cut short or drawn out: "--lease" for "--lease-duration".
             let related = candidates.filter { !word.isEmpty && ($0.hasPrefix(word) || word.hasPrefix($0)) }
             return related.count == 1 ? related[0] : nil

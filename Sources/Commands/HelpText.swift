@@ -20,7 +20,7 @@ struct HelpText {
     }
 
     func command<C: Command>(_ command: C.Type) -> String {
-        var text = "leasehold \(C.name): \(C.summary)\n\n"
+        var text = paragraph("leasehold \(C.name): \(C.summary)") + "\n"
         text += "Usage: \(usage(C.self))\n"
         for words in C.description { text += "\n" + paragraph(words) }
         if !C.examples.isEmpty {
@@ -51,7 +51,8 @@ struct HelpText {
     }
 
     private func section<C: Command>(_ command: C.Type) -> String {
-        var text = "\n## \(C.name)\n\n`\(usage(C.self))`\n\n\(C.summary.prefix(1).uppercased())\(C.summary.dropFirst()).\n"
+        var text =
+            "\n## \(C.name)\n\n`\(usage(C.self))`\n\n\(C.summary.prefix(1).uppercased())\(C.summary.dropFirst()).\n"
         for words in C.description { text += "\n\(words)\n" }
         for group in C.flags {
             text += "\n### \(group.title)\n\n| flag | variable | allowed | default | |\n|---|---|---|---|---|\n"
@@ -62,7 +63,9 @@ struct HelpText {
                     flag.help + (flag.isRepeatable ? " (repeatable)" : ""),
                 ]
                 // A bar inside a cell would end it.
-                let row = cells.map { $0.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|") }
+                let row = cells.map {
+                    $0.split(separator: "|", omittingEmptySubsequences: false).joined(separator: "\\|")
+                }
                 text += "| \(row.joined(separator: " | ")) |\n"
             }
         }

@@ -52,7 +52,10 @@ struct PolicyOptions {
                 "A user who may always write; * at the end matches the rest."),
             Flag(
                 "cluster-identity", each: path.appending(path: \.clusterIdentities),
-                .policy("CLUSTER=PATTERN", "CLUSTER=PATTERN, the pattern a user's or group's name with a * at the end if wanted") {
+                .policy(
+                    "CLUSTER=PATTERN",
+                    "CLUSTER=PATTERN, the pattern a user's or group's name with a * at the end if wanted"
+                ) {
                     text throws(PolicyError) in _ = try Policy.ClusterIdentity(text)
                 },
                 "On an API server that several clusters share: callers that belong to another cluster than this one."),

@@ -66,7 +66,8 @@ package enum Program {
         }
         if operands.count < C.operands.filter({ !$0.hasPrefix("[") }).count {
             let missing = C.operands[operands.count...].joined(separator: " ")
-            throw UsageError("got no \(missing); allowed: leasehold \(C.name) \(C.operands.joined(separator: " ")) [flags]")
+            throw UsageError(
+                "got no \(missing); allowed: leasehold \(C.name) \(C.operands.joined(separator: " ")) [flags]")
         }
     }
 }

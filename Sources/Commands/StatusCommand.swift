@@ -38,8 +38,12 @@ enum StatusCommand: Command {
             FlagGroup(
                 "Output",
                 [
-                    Flag("cluster", \.cluster, .name("CLUSTER"), "Adds a column that says which leases are this cluster's."),
-                    Flag("namespace", each: \.namespaces, .name("NAMESPACE"), "Shows these namespaces only; default all."),
+                    Flag(
+                        "cluster", \.cluster, .name("CLUSTER"),
+                        "Adds a column that says which leases are this cluster's."),
+                    Flag(
+                        "namespace", each: \.namespaces, .name("NAMESPACE"), "Shows these namespaces only; default all."
+                    ),
                     Flag("output", \.output, .choice("FORMAT"), "For people or for programs."),
                     Flag(
                         switch: "watch", \.watch,

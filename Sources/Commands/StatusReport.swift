@@ -28,7 +28,9 @@ struct StatusReport {
     }
 
     private func leasesTable(_ remarks: inout [String]) -> String {
-        if leases.isEmpty && absent.isEmpty { return "No lease records: no cluster has competed for a namespace yet.\n" }
+        if leases.isEmpty && absent.isEmpty {
+            return "No lease records: no cluster has competed for a namespace yet.\n"
+        }
         let hasPreferences = leases.contains { (try? $0.record.get())?.preferredHolder != nil }
         let header = ["NAMESPACE", "LEADER", "TERM", "SINCE", "WINDOW LEFT"]
         var table = TextTable(header + (hasPreferences ? ["PREFERRED"] : []) + (cluster == nil ? [] : ["OURS"]))

@@ -1,6 +1,5 @@
-internal import Storage
-
 private import Glibc
+internal import Storage
 
 /// The flags that say where the records are.
 struct StoreOptions {

@@ -48,7 +48,8 @@ struct Transfer {
         report(
             asked.isFree
                 ? "asked: \(target) is to lead \(namespace), which nobody leads now"
-                : "asked: \(target) is to lead \(namespace), which \(asked.holderIdentity) leads now (term \(asked.term))")
+                : "asked: \(target) is to lead \(namespace), which \(asked.holderIdentity) leads now (term \(asked.term))"
+        )
 
         var stage: Stage?
         var trouble: String?
@@ -64,7 +65,8 @@ struct Transfer {
                 if reached == .cancelled {
                     throw CommandFailure(
                         "somebody else changed the preferred holder of \(namespace) to "
-                            + (record.preferredHolder ?? "nobody") + " while waiting; ask again if \(target) should lead")
+                            + (record.preferredHolder ?? "nobody")
+                            + " while waiting; ask again if \(target) should lead")
                 }
                 if reached != stage, let line = reached.progress(target: target) { report(line) }
                 stage = reached
