@@ -25,7 +25,7 @@ let package = Package(
 
         module("Election", []),
         module("Platform", ["Election", "CLinux"]),
-        module("Storage", ["Platform"]),
+        module("Storage", ["Platform", "CLinux"]),
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage"]),
