@@ -106,7 +106,7 @@ package enum Note: Hashable, Sendable {
     /// Another uid wrote this cluster's member record; it is taken over when it stays unchanged for this long.
     case otherUID(found: String, own: String, takeOverAfter: Duration)
     case tookOver(previous: String?, uidChanged: Bool)
-    case led(namespace: String, term: UInt64, from: String?)
+    case led(namespace: String, term: UInt64)
     /// The claim's window ended before a newer heartbeat was acknowledged.
     case lapsed(namespace: String, term: UInt64)
     /// The claim was dropped for the reason given.

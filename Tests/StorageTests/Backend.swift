@@ -12,16 +12,18 @@ struct Backend: Sendable, CustomTestStringConvertible {
     }
 
     let testDescription: String
+    /// Whether it gives notices.
+    let hints: Bool
     let open: @Sendable (_ clients: Int) async throws -> Opened
 
     static let all = [memory, file]
 
-    static let memory = Backend(testDescription: "MemoryStore") { clients in
+    static let memory = Backend(testDescription: "MemoryStore", hints: true) { clients in
         let store = MemoryStore()
         return Opened(clients: Array(repeating: store, count: clients), delete: store.delete)
     }
 
-    static let file = Backend(testDescription: "FileStore") { clients in
+    static let file = Backend(testDescription: "FileStore", hints: true) { clients in
         let directory = try TemporaryDirectory()
         return Opened(
             clients: try (0..<clients).map { _ in try FileStore(directory.path, timeout: .seconds(60)) },

@@ -133,6 +133,19 @@ import Testing
         #expect(listed == names.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
     }
 
+    @Test(.timeLimit(.minutes(1)), arguments: Backend.all.filter(\.hints))
+    func `a rewritten notice gives a hint to every client that waits for one`(backend: Backend) async throws {
+        let opened = try await backend.open(3)
+        let streams = try opened.clients.map { try #require($0.notices()) }
+        let first = try await opened.clients[0].write(.notice, [1], replacing: nil)
+        for stream in streams {
+            for await _ in stream { break }
+        }
+        let again = try #require(opened.clients[1].notices())
+        _ = try await opened.clients[2].write(.notice, [2], replacing: first)
+        for await _ in again { break }
+    }
+
     @Test(arguments: Backend.all)
     func `no increment is lost when two clients race`(backend: Backend) async throws {
         let opened = try await backend.open(2)

@@ -1,0 +1,281 @@
+// What to do about each lease: the rules of the holder, the taker, giving back and the planned handover.
+extension Elector {
+    /// The next thing to do about one lease.
+    enum Move: Hashable, Sendable {
+        case nothing
+        /// Nothing before this much time has passed.
+        case wait(Duration)
+        /// Read the lease record.
+        case read
+        /// Read a member record (the own one by its own way) in a request sent from now on.
+        case confirm(member: String)
+        /// This member has been silent for long enough: list the leases.
+        case relist(member: Int)
+        case claim(seconds: Int)
+        case free
+        /// Set `wantedBy` to this cluster.
+        case ask
+        /// Stop acting on the claim.
+        case drop(to: String?)
+    }
+
+    // MARK: Wishes
+
+    mutating func take(_ wish: Wish) {
+        if slotPosition(wish.namespace) == nil, wish.aim == .forget || !RecordName.isValid(wish.namespace) { return }
+        let position = slotPositionAdding(wish.namespace)
+        planIsDue = true
+        touch(position)
+        slots[position].isLeftOut = wish.aim == .leaveOut
+        // A full list has been taken in without showing this namespace's record: it is absent.
+        if slots[position].known == .unread { leasesList.isWanted = true }
+        guard case .lead(let seconds) = wish.aim else {
+            slots[position].wanted = nil
+            return
+        }
+        if let reason = timing.refusal(ofSeconds: seconds) {
+            slots[position].wanted = nil
+            output.notes.append(.refused(namespace: wish.namespace, reason: reason))
+            return
+        }
+        slots[position].wanted = seconds
+        if let claim = slots[position].claim, seconds < claim.honoured {
+            // Rule "a changed lease duration": a shorter one is honoured at once, and written later.
+            slots[position].claim?.honoured = seconds
+            slots[position].shortened = .unpublished
+            unpublished.append(position)
+            hold(seconds)
+        }
+    }
+
+    /// The lease duration to compete with now; nil: not wanted.
+    private func aim(of slot: Slot) -> Int? { phase == .active ? slot.wanted : nil }
+
+    // MARK: The decision
+
+    func move(for slot: Slot) -> Move {
+        guard phase == .active || isReleasing, !slot.isBusy else { return .nothing }
+        // Everything becomes free by one write of the member record: see mayStop().
+        if isReleasing && inheritedIsOver { return .nothing }
+        if let retryAfter = slot.retryAfter {
+            let rest = timing.retryInterval - now.elapsedForUse(since: retryAfter)
+            guard rest <= .zero else { return .wait(rest) }
+        }
+        if slot.mustRead { return .read }
+        switch slot.known {
+        case .unread, .unreadable: return .nothing
+        case .absent: return moveForAbsent(slot)
+        case .record(let record, _):
+            if record.isFree { return moveForFree(slot, record) }
+            if record.holderIdentity != identity.cluster { return moveForOther(slot, record) }
+            if let claim = slot.claim { return moveForClaim(slot, record, claim) }
+            if record.uid == identity.uid && record.incarnation == identity.incarnation {
+                return moveForLapsed(slot, record)
+            }
+            return moveForPredecessor(slot, record)
+        }
+    }
+
+    /// Rule "taker, step 2": absent and never seen is free; absent but seen before means that somebody deleted it.
+    private func moveForAbsent(_ slot: Slot) -> Move {
+        guard let seconds = aim(of: slot) else { return .nothing }
+        guard let lastSeen = slot.lastSeen, let shown = slot.shown else { return claim(seconds) }
+        let wait = timing.deletionWait(ofSeconds: lastSeen.seconds)
+        if shown.elapsedForWait(since: slot.firstReceived) >= wait { return claim(seconds) }
+        let rest = wait - now.elapsedForWait(since: slot.firstReceived)
+        return rest > .zero ? .wait(rest) : .read
+    }
+
+    /// Rule "taker, step 2": free to claim; but whoever is not preferred lets the asked-for cluster go first.
+    private func moveForFree(_ slot: Slot, _ record: LeaseRecord) -> Move {
+        guard let seconds = aim(of: slot) else { return .nothing }
+        if record.preferredHolder != identity.cluster, let asked = record.wantedBy, asked != identity.cluster,
+            isLive(asked, forSeconds: record.leaseDurationSeconds)
+        {
+            let rest = timing.pollInterval * 2 - now.elapsedForWait(since: slot.firstReceived)
+            if rest > .zero { return .wait(rest) }
+        }
+        return claim(seconds)
+    }
+
+    /// A claim of ours that we may act on.
+    private func moveForClaim(_ slot: Slot, _ record: LeaseRecord, _ claim: Slot.Claim) -> Move {
+        guard let seconds = aim(of: slot) else { return .drop(to: nil) }
+        if let other = otherAgreedHolder(record) { return .drop(to: other) }
+        if seconds < claim.written {
+            // Rule "what an incarnation inherits": until then no claim may carry less than it replaces.
+            if !inheritedIsOver { return .wait(inheritedRest) }
+            // Rule "a changed lease duration": grants given under the longer window must end first.
+            guard case .published(let since) = slot.shortened else { return .nothing }
+            let rest = timing.grantsEnd - now.elapsedForWait(since: since)
+            return rest > .zero ? .wait(rest) : self.claim(seconds)
+        }
+        return seconds > claim.written || claim.honoured < claim.written ? self.claim(seconds) : .nothing
+    }
+
+    /// A record of this incarnation without a claim to act on: lapsed, dropped, or landed too late.
+    private func moveForLapsed(_ slot: Slot, _ record: LeaseRecord) -> Move {
+        let seconds = otherAgreedHolder(record) == nil ? aim(of: slot) : nil
+        guard let seconds else { return waitForGrants(slot, then: .free) }
+        let carried = carriedSeconds(seconds, replacing: record)
+        // A clock jump ends the window, not the grants that were given under it.
+        return carried < record.leaseDurationSeconds ? waitForGrants(slot, then: claim(carried)) : claim(carried)
+    }
+
+    /// A record that an earlier incarnation of this cluster wrote, or one of its name with another uid.
+    private func moveForPredecessor(_ slot: Slot, _ record: LeaseRecord) -> Move {
+        let seconds = aim(of: slot)
+        if seconds == nil || record.uid != identity.uid {
+            // Rule "what an incarnation inherits": the earlier one may be paused inside its window.
+            guard let inherited else { return .nothing }
+            let rest =
+                timing.freeingWait(ofSeconds: record.leaseDurationSeconds)
+                - now.elapsedForWait(since: inherited.since)
+            if rest > .zero { return .wait(rest) }
+        }
+        // Rule "own records of other incarnations": first a proof that this incarnation was not deposed meanwhile.
+        guard own.confirmedStep >= slot.knownStep else { return .confirm(member: identity.cluster) }
+        guard let seconds else { return .free }
+        return claim(carriedSeconds(seconds, replacing: record))
+    }
+
+    /// Rule "taker, step 3": another cluster's lease is free once that cluster has been silent, or has stopped.
+    private func moveForOther(_ slot: Slot, _ record: LeaseRecord) -> Move {
+        guard let seconds = aim(of: slot), let position = memberPosition(record.holderIdentity) else { return .nothing }
+        let member = members[position]
+        guard member.presence != .unread else { return .nothing }
+        let wait = timing.staleness(ofSeconds: record.leaseDurationSeconds)
+        // Decisive: a read of the member record that was sent after the lease record was received.
+        if let read = member.decisive, read.sentStep >= slot.knownStep {
+            if read.presence.record?.state == .stopped { return claim(seconds) }
+            if silence(until: read.sent, of: read.presence, since: read.firstReceived, slot) >= wait {
+                return claim(seconds)
+            }
+        }
+        if member.presence.record?.state != .stopped {
+            let rest = wait - silence(until: now, of: member.presence, since: member.firstReceived, slot)
+            if rest > .zero {
+                if record.preferredHolder == identity.cluster && record.wantedBy != identity.cluster { return .ask }
+                return .wait(rest)
+            }
+            // Rule "taker": when a member has become stale, the leases are listed first.
+            guard let relisted = member.relisted, relisted.presence == member.presence else {
+                return .relist(member: position)
+            }
+            if slot.answeredStep <= relisted.step { return .nothing }
+        }
+        if let retryAfter = member.retryAfter {
+            let rest = timing.retryInterval - now.elapsedForUse(since: retryAfter)
+            if rest > .zero { return .wait(rest) }
+        }
+        return .confirm(member: record.holderIdentity)
+    }
+
+    /// For how long a member's record had shown nothing new.
+    private func silence(
+        until end: Reading, of presence: Member.Presence, since first: Reading, _ slot: Slot
+    ) -> Duration {
+        let silence = end.elapsedForWait(since: first)
+        // Absence can come back: it counts from the first receipt of this version of the lease at the earliest.
+        return presence == .absent ? min(silence, end.elapsedForWait(since: slot.firstReceived)) : silence
+    }
+
+    /// The other cluster that should have the lease and has asked for it, if it is live.
+    private func otherAgreedHolder(_ record: LeaseRecord) -> String? {
+        guard let agreed = record.agreedHolder, agreed != identity.cluster,
+            isLive(agreed, forSeconds: record.leaseDurationSeconds)
+        else { return nil }
+        return agreed
+    }
+
+    /// Rule "what an incarnation inherits": until the wait is over, a claim that replaces a record of this cluster,
+    /// whoever wrote it, carries at least the duration that it replaces.
+    private func carriedSeconds(_ seconds: Int, replacing record: LeaseRecord) -> Int {
+        inheritedIsOver ? seconds : max(seconds, record.leaseDurationSeconds)
+    }
+
+    /// Rule "giving a lease back": what is left until no webhook can act on this incarnation's grants.
+    func grantsRest(of slot: Slot) -> Duration {
+        switch slot.granting {
+        case .never: .zero
+        // The end has not been published yet: the step after that knows more.
+        case .running, .dropped: timing.grantsEnd
+        case .ended(let since): timing.grantsEnd - now.elapsedForWait(since: since)
+        }
+    }
+
+    private func waitForGrants(_ slot: Slot, then move: Move) -> Move {
+        let rest = grantsRest(of: slot)
+        return rest > .zero ? .wait(rest) : move
+    }
+
+    /// Rules "taker, step 4" and "durations are declared first".
+    private func claim(_ seconds: Int) -> Move {
+        windowIsOpen(ofSeconds: seconds) && declaredQuiet >= seconds ? .claim(seconds: seconds) : .nothing
+    }
+
+    // MARK: Carrying it out
+
+    /// Goes through all leases: what is to be written is queued, the rest is done or timed.
+    mutating func plan() {
+        planIsDue = false
+        slotsWakeAt = .max
+        ready.removeAll(keepingCapacity: true)
+        readyHead = 0
+        for position in slots.indices { consider(position) }
+        isHandingOver = slots.contains { isMoving($0) }
+        if phase == .active, let longest = slots.lazy.compactMap(\.wanted).max(), longest > declaredQuiet {
+            // A longer duration is declared as soon as may be, so that its claims can follow.
+            own.isHurried = true
+        }
+    }
+
+    /// Does, queues or times what one lease needs.
+    mutating func consider(_ position: Int) {
+        switch move(for: slots[position]) {
+        case .nothing: break
+        case .wait(let rest):
+            slotsWakeAt = min(slotsWakeAt, now.boottime.saturatingAdd(max(rest, .milliseconds(1)).nanoseconds))
+        case .confirm(let member): confirm(member)
+        case .relist(let member):
+            members[member].relisted = (members[member].presence, step)
+            leasesList.isWanted = true
+        case .drop(let successor):
+            output.notes.append(.givingBack(namespace: slots[position].namespace, to: successor))
+            drop(position)
+        case .read, .claim, .free, .ask: ready.append(position)
+        }
+    }
+
+    private mutating func confirm(_ cluster: String) {
+        if cluster == identity.cluster { return confirmOwnRecord() }
+        guard let position = memberPosition(cluster), members[position].request == nil else { return }
+        members[position].request = send(.read(.member(cluster)), for: .memberRead(position))
+    }
+
+    /// Whether a planned handover to or from this cluster is under way: it is, for a while, after such a record changed.
+    private func isMoving(_ slot: Slot) -> Bool {
+        guard slot.wanted != nil, case .record(let record, _) = slot.known, let preferred = record.preferredHolder,
+            preferred != record.holderIdentity,
+            preferred == identity.cluster || record.holderIdentity == identity.cluster
+        else { return false }
+        return now.elapsedForUse(since: slot.firstReceived) < timing.pollInterval * 10
+    }
+
+    /// Stops acting on a claim: from here on the table does not show it.
+    mutating func drop(_ position: Int) {
+        slots[position].claim = nil
+        slots[position].shortened = nil
+        slots[position].granting = .dropped
+        unpublished.append(position)
+        touch(position)
+    }
+}
+
+extension Int64 {
+    func saturatingAdd(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        guard overflow else { return sum }
+        return other < 0 ? .min : .max
+    }
+}
