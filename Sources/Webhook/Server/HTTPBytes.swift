@@ -41,9 +41,3 @@ extension Span<UInt8> {
         return true
     }
 }
-
-extension [UInt8] {
-    mutating func append(_ text: StaticString) {
-        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-}

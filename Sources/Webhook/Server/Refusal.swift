@@ -38,7 +38,7 @@ enum Refusal: Error, Equatable, CaseIterable {
     }
 
     /// One line for the client, with its line feed.
-    var sentence: StaticString {
+    var sentence: String {
         switch self {
         case .badRequestLine: "The request line is not METHOD TARGET HTTP/1.1.\n"
         case .badTarget: "The request target is neither a path nor an http or https URL.\n"

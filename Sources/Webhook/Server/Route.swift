@@ -10,14 +10,14 @@ package struct Route: Sendable {
     package struct Answer: Sendable {
         package let status: Status
         /// The value of the header Content-Type.
-        package let contentType: StaticString
+        package let contentType: String
 
-        package init(_ status: Status, _ contentType: StaticString) {
+        package init(_ status: Status, _ contentType: String) {
             self.status = status
             self.contentType = contentType
         }
 
-        static let text: StaticString = "text/plain; charset=utf-8"
+        static let text = "text/plain; charset=utf-8"
     }
 
     /// Answers one request: appends the answer's body to `answer`, which is empty.

@@ -25,7 +25,8 @@ package final class ServerCounters: Sendable {
     /// - Parameter server: the value of the label `server`, which tells the servers of one process apart.
     package func families(server: String) -> [MetricFamily] {
         let label = [(name: "server", value: server)]
-        func one(_ name: String, _ kind: MetricFamily.Kind, _ help: String, _ value: borrowing Atomic<Int>) -> MetricFamily
+        func one(_ name: String, _ kind: MetricFamily.Kind, _ help: String, _ value: borrowing Atomic<Int>)
+            -> MetricFamily
         {
             MetricFamily(name, kind, help: help, [.init(Double(value.load(ordering: .relaxed)), labels: label)])
         }

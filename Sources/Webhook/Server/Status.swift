@@ -12,7 +12,7 @@ package enum Status: Int, CaseIterable, Sendable {
     case versionNotSupported = 505
 
     /// The status line of an answer, with its CRLF.
-    var line: StaticString {
+    var line: String {
         switch self {
         case .ok: "HTTP/1.1 200 OK\r\n"
         case .badRequest: "HTTP/1.1 400 Bad Request\r\n"

@@ -40,7 +40,7 @@ final class Workbench {
 
     private enum Target {
         case found(Int)
-        case wrongMethod(allow: StaticString)
+        case wrongMethod(allow: String)
         case unknown
     }
 
@@ -67,7 +67,7 @@ final class Workbench {
     func respond(to request: Span<UInt8>, _ head: RequestHead, body: Range<Int>, closing: Bool) {
         answer.removeAll(keepingCapacity: true)
         let result: Route.Answer
-        var allow: StaticString?
+        var allow: String?
         switch target(request, head) {
         case .found(let index):
             result = handlers[index](request.extracting(body), request.extracting(head.query), &answer)
@@ -91,13 +91,13 @@ final class Workbench {
         output.append(contentsOf: answer)
     }
 
-    private func addHead(_ result: Route.Answer, allow: StaticString?, closing: Bool, keepsHTTP10Alive: Bool) {
+    private func addHead(_ result: Route.Answer, allow: String?, closing: Bool, keepsHTTP10Alive: Bool) {
         counters.answered(result.status)
         output.append(result.status.line)
         output.append("Content-Type: ")
         output.append(result.contentType)
         output.append("\r\nContent-Length: ")
-        output.append(decimal: answer.count)
+        output.append(decimal: UInt64(answer.count))
         if let allow {
             output.append("\r\nAllow: ")
             output.append(allow)
@@ -116,12 +116,5 @@ extension Span<UInt8> {
         guard count == other.count else { return false }
         for index in 0..<count where self[index] != other[index] { return false }
         return true
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append(decimal number: Int) {
-        if number >= 10 { append(decimal: number / 10) }
-        append(UInt8(ascii: "0") + UInt8(number % 10))
     }
 }

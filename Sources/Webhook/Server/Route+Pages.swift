@@ -13,6 +13,17 @@ package struct ReadinessCheck: Sendable, Equatable {
 }
 
 extension Route {
+    /// `/validate`: answers AdmissionReviews. The API server adds a query (`?timeout=10s`), which says nothing new.
+    package static func validate(policy: Policy, board: LeadershipBoard, counters: AdmissionCounters) -> Route {
+        Route(.post, "/validate") {
+            let responder = AdmissionResponder(policy: policy, board: board, counters: counters)
+            return { body, _, answer in
+                let status = unsafe body.withUnsafeBytes { unsafe responder.respond(to: $0, into: &answer) }
+                return status == 200 ? Answer(.ok, "application/json") : Answer(.badRequest, Answer.text)
+            }
+        }
+    }
+
     /// `/healthz`: that it answers is the answer. Nothing that a restart would not mend belongs here.
     package static let healthz = Route(.get, "/healthz") {
         { _, _, answer in
@@ -29,7 +40,8 @@ extension Route {
                 let isReady = results.allSatisfy { $0.problem == nil }
                 if !isReady || query.equals("verbose") || query.starts(with: "verbose=") {
                     for result in results {
-                        let line = result.problem.map { "[-]\(result.name) failed: \($0)\n" } ?? "[+]\(result.name) ok\n"
+                        let line =
+                            result.problem.map { "[-]\(result.name) failed: \($0)\n" } ?? "[+]\(result.name) ok\n"
                         answer.append(contentsOf: line.utf8)
                     }
                 }
