@@ -11,8 +11,10 @@ func module(_ name: String, _ imports: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: imports, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ imports: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .testTarget(name: name, dependencies: imports, resources: resources, swiftSettings: settings)
+func tests(
+    _ name: String, _ imports: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
+    .testTarget(name: name, dependencies: imports, exclude: exclude, resources: resources, swiftSettings: settings)
 }
 
 let package = Package(
@@ -35,7 +37,7 @@ let package = Package(
         tests("ElectionTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
         tests("TLSTests", ["TLS", "COpenSSL"]),
-        tests("WebhookTests", ["Webhook"]),
+        tests("WebhookTests", ["Webhook"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
     ],
     swiftLanguageModes: [.v6]
