@@ -192,7 +192,9 @@ package actor Candidate {
             do {
                 try await Task.sleep(until: at, clock: .continuous)
                 inbox.yield(.alarm)
-            } catch { /* An earlier alarm took its place, or the run is over. */  }
+            } catch {
+                // An earlier alarm took its place, or the run is over.
+            }
         }
         alarm = (at, task)
     }
