@@ -8,7 +8,7 @@ extension Elector {
             case ended
         }
 
-        /// A lease that this cluster waits for.
+        /// A lease that this cluster waits for: its holder's heartbeats have not come for longer than they may take.
         package struct Waiting: Hashable, Sendable {
             package let namespace: String
             package let holder: String
@@ -25,7 +25,7 @@ extension Elector {
         package let windowLeft: Duration?
         /// Whether the newest answer of the store was a failure.
         package let requestsAreFailing: Bool
-        /// The wanted lease of another cluster that is waited for the longest; nil without one.
+        /// The wanted lease of a silent cluster that is waited for the longest; nil without one.
         package let waiting: Waiting?
     }
 
@@ -44,9 +44,11 @@ extension Elector {
             guard slot.wanted != nil, case .record(let record, _) = slot.known, !record.isFree,
                 record.holderIdentity != identity.cluster, let position = memberPosition(record.holderIdentity)
             else { continue }
+            let silence = now.elapsedForWait(since: members[position].firstReceived)
+            guard silence > timing.renewInterval + timing.pollInterval * 2 else { continue }
             let rest =
                 timing.staleness(ofSeconds: record.leaseDurationSeconds)
-                - now.elapsedForWait(since: members[position].firstReceived)
+                - silence
             if rest > waiting?.rest ?? .zero {
                 waiting = .init(namespace: slot.namespace, holder: record.holderIdentity, rest: rest)
             }

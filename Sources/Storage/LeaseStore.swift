@@ -3,8 +3,13 @@
 /// The contract, on which the exclusion promise rests; every backend passes `LeaseStoreContract` in the tests:
 /// - **Linearizable per object.** A read that starts after a write was acknowledged sees that write or a later one.
 /// - **Compare-and-swap.** ``write(_:_:replacing:)`` takes effect only while the object has the given version.
-/// - **A version never comes back**, not even after the object was deleted and made again.
+/// - **A version never comes back**, not even after the object was deleted and made again, and no two writes give
+///   the same one, not even of the same bytes.
+/// - **What can't be read is never hidden.** An object that is there but can't be read (no permission, damaged, too
+///   large) comes back with an empty body and a version of its own, and ``write(_:_:replacing:)`` refuses to replace
+///   it, with ``StoreError/failed(_:)``.
 /// - **No hidden retries** of writes: one call sends one write.
+/// - **Every call ends** within the time-out that the store was made with, also when nothing answers.
 ///
 /// Any thread may call it. Calls may overlap.
 package protocol LeaseStore: Sendable {
@@ -22,32 +27,15 @@ package protocol LeaseStore: Sendable {
     func write(_ name: ObjectName, _ body: [UInt8], replacing version: ObjectVersion?) async throws(StoreError)
         -> ObjectVersion
 
-    /// Reads all objects of a folder; objects may be read at different moments between call and return.
+    /// Reads all objects of a folder, in the byte order of their names.
+    ///
+    /// Objects may be read at different moments between call and return; each one as if by ``read(_:)``.
     func list(_ folder: ObjectName.Folder) async throws(StoreError) -> [StoredObject]
 
     /// Hints that `members/~notice` may have been rewritten, where the store can tell without a request; else nil.
     ///
-    /// Only speed depends on it: a hint may be missing, late or without a cause.
+    /// Only speed depends on it: a hint may be missing, late or without a cause. Hints that nobody took yet are one.
     func notices() -> AsyncStream<Void>?
-}
-
-/// An object's place: a folder and a name in it, written `members/east`.
-package struct ObjectName: Hashable, Sendable, CustomStringConvertible {
-    package enum Folder: String, Hashable, Sendable, CaseIterable {
-        case members
-        case leases
-    }
-
-    package let folder: Folder
-    /// 1 to 253 bytes of `a-z 0-9 - .`, or `~notice`; never `.` or `..`, never with a slash.
-    package let name: String
-
-    package init(_ folder: Folder, _ name: String) {
-        self.folder = folder
-        self.name = name
-    }
-
-    package var description: String { "\(folder.rawValue)/\(name)" }
 }
 
 /// What the store calls one state of one object: a GCS generation, an S3 ETag, a counter. Compared, never ordered.

@@ -1,0 +1,205 @@
+package import Election
+package import Platform
+
+/// How the election goes, for `/metrics` and `/readyz`. Any thread may call it.
+///
+/// What it says about leases comes from the board, so that it never disagrees with what admissions are judged by.
+package final class ElectionStatus: Sendable {
+    /// What the candidate is doing, as far as it matters to whoever waits for it to be ready.
+    enum Phase: Hashable, Sendable {
+        case notStarted
+        case joining
+        case standingBy
+        case takingPart
+        case leaving
+        case ended
+    }
+
+    enum Outcome: Hashable, Sendable {
+        case answered(Answer)
+        case timedOut
+
+        fileprivate var label: String {
+            switch self {
+            case .answered(.object), .answered(.objects), .answered(.written): "ok"
+            case .answered(.conflict): "conflict"
+            case .answered(.failed): "failed"
+            case .answered(.unclear): "unclear"
+            case .timedOut: "timed_out"
+            }
+        }
+    }
+
+    private struct Series: Hashable, Comparable {
+        let operation: String
+        let outcome: String
+
+        static func < (one: Series, other: Series) -> Bool {
+            (one.operation, one.outcome) < (other.operation, other.outcome)
+        }
+    }
+
+    private struct Histogram {
+        /// Upper bounds in seconds: from a local file to a store that times out.
+        static let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+        /// One a bound, not cumulated; what is above the last is in ``count`` only.
+        var buckets = [Int](repeating: 0, count: bounds.count)
+        var count = 0
+        var sum = 0.0
+
+        mutating func add(_ value: Double) {
+            if let bucket = Self.bounds.firstIndex(where: { value <= $0 }) { buckets[bucket] += 1 }
+            count += 1
+            sum += value
+        }
+
+        func samples(_ label: (name: String, value: String)) -> [MetricFamily.Sample] {
+            var (samples, below) = ([MetricFamily.Sample](), 0)
+            for (bound, bucket) in zip(Self.bounds, buckets) {
+                below += bucket
+                samples.append(.init(Double(below), labels: [label, ("le", "\(bound)")], suffix: "_bucket"))
+            }
+            samples.append(.init(Double(count), labels: [label, ("le", "+Inf")], suffix: "_bucket"))
+            samples.append(.init(sum, labels: [label], suffix: "_sum"))
+            samples.append(.init(Double(count), labels: [label], suffix: "_count"))
+            return samples
+        }
+    }
+
+    private struct State {
+        var phase = Phase.notStarted
+        var requests: [Series: Int] = [:]
+        var durations: [String: Histogram] = [:]
+        var abandonedCalls = 0
+        var transitions: [String: Int] = [:]
+        var unreadable = 0
+        var since: Reading
+        var lastAnswered: Reading?
+        var lastFailure: String?
+    }
+
+    private let board: LeadershipBoard
+    private let silenceMax: Duration
+    private let state: Locked<State>
+
+    /// - Parameter timing: how long a store may be silent before this cluster is not ready follows from it.
+    package init(board: LeadershipBoard, timing: Timing) {
+        self.board = board
+        // Three lists of the members in a row without an answer.
+        silenceMax = timing.pollInterval * 3 + timing.requestTimeout
+        state = Locked(State(since: .now()))
+    }
+
+    // MARK: What the candidate reports
+
+    func set(_ phase: Phase) {
+        state.withLock { $0.phase = phase }
+    }
+
+    func count(_ operation: Request.Operation, _ outcome: Outcome, duration: Duration, at now: Reading = .now()) {
+        let name =
+            switch operation {
+            case .read: "read"
+            case .list: "list"
+            case .write: "write"
+            }
+        let failure: String? =
+            switch outcome {
+            case .answered(.failed(let text)), .answered(.unclear(let text)): text
+            case .timedOut: "no answer within \(duration.forPeople)"
+            case .answered: nil
+            }
+        state.withLock {
+            $0.requests[Series(operation: name, outcome: outcome.label), default: 0] += 1
+            $0.durations[name, default: Histogram()].add(duration.inSeconds)
+            $0.lastFailure = failure
+            if failure == nil { $0.lastAnswered = now }
+        }
+    }
+
+    func setAbandonedCalls(_ count: Int) {
+        state.withLock { $0.abandonedCalls = count }
+    }
+
+    func count(_ note: Note) {
+        let change: String? =
+            switch note {
+            case .led: "gained"
+            case .lapsed: "lapsed"
+            case .lost: "lost"
+            case .gaveBack: "given_back"
+            case .standingBy, .otherUID, .tookOver, .givingBack, .holderChanged, .refused, .unreadable, .deleted,
+                .requestFailed, .requestsSucceedAgain:
+                nil
+            }
+        guard let change else { return }
+        state.withLock { $0.transitions[change, default: 0] += 1 }
+    }
+
+    // MARK: What others ask
+
+    /// The metrics of the election, as of `now`.
+    package func families(at now: Reading = .now()) -> [MetricFamily] {
+        let table = board.table()
+        let state = state.withLock { $0 }
+        let elapsed = now.nanosecondsForUse(since: table.anchor)
+        let windows = table.entries.lazy.filter { $0.state == .own }.map { $0.limit - elapsed }
+        // Before the first heartbeat there is nothing to tell, and 0 would be a lie.
+        let heartbeatAge = table.anchor.boottime == 0 ? [] : [MetricFamily.Sample(Double(elapsed) / 1e9)]
+        return [
+            MetricFamily(
+                "leasehold_leases_led", .gauge, help: "Namespaces that this cluster leads at this moment.",
+                [.init(Double(windows.count { $0 > 0 }))]),
+            MetricFamily(
+                "leasehold_heartbeat_age_seconds", .gauge,
+                help: "Time since the last heartbeat that the store acknowledged was sent.", heartbeatAge),
+            MetricFamily(
+                "leasehold_window_left_seconds", .gauge,
+                help: "Time until the first held lease may no longer be acted on, if no heartbeat succeeds.",
+                windows.min().map { [.init(Double(max(0, $0)) / 1e9)] } ?? []),
+            MetricFamily(
+                "leasehold_transitions_total", .counter,
+                help: "Leases gained, and lost by what.",
+                ["gained", "given_back", "lapsed", "lost"].map {
+                    .init(Double(state.transitions[$0] ?? 0), labels: [("change", $0)])
+                }),
+            MetricFamily(
+                "leasehold_store_requests_total", .counter, help: "Requests to the lease store, by their outcome.",
+                state.requests.sorted { $0.key < $1.key }.map {
+                    .init(Double($1), labels: [("operation", $0.operation), ("outcome", $0.outcome)])
+                }),
+            MetricFamily(
+                "leasehold_store_request_duration_seconds", .histogram,
+                help: "Time until a request to the lease store was answered or given up.",
+                state.durations.sorted { $0.key < $1.key }.flatMap { $1.samples(("operation", $0)) }),
+            MetricFamily(
+                "leasehold_store_calls_abandoned", .gauge,
+                help: "Calls that were given up after the request time-out and have not come back.",
+                [.init(Double(state.abandonedCalls))]),
+        ]
+    }
+
+    /// Whether the election can do its work, as of `now`.
+    package func checks(at now: Reading = .now()) -> [ReadinessCheck] {
+        let state = state.withLock { $0 }
+        let cause = state.lastFailure.map { ": \($0)" } ?? ""
+        let silence = now.elapsedForWait(since: state.lastAnswered ?? state.since)
+        let store: String? =
+            if state.lastAnswered == nil { "the store has not answered yet\(cause)" } else if silence > silenceMax {
+                "the store has not answered for \(silence.forPeople)\(cause)"
+            } else { nil }
+        let election: String? =
+            switch state.phase {
+            case .notStarted: "the election has not started"
+            case .joining: "this cluster's own member record is not taken over yet"
+            // A replica that stands by does what it is for. Were it unready, a rolling update would wait for ever.
+            case .standingBy, .takingPart: nil
+            case .leaving: "this run is leaving the election"
+            case .ended: "this run has left the election"
+            }
+        return [
+            ReadinessCheck("store reachable", problem: store),
+            ReadinessCheck("takes part in the election", problem: election),
+        ]
+    }
+}
