@@ -35,6 +35,7 @@ let package = Package(
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
 
         tests("ElectionTests", ["Election"]),
+        tests("SimulationTests", ["Election"]),
         tests("StorageTests", ["Storage"]),
         tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook"], exclude: ["Fixtures"]),
