@@ -74,5 +74,6 @@ static const uint64_t shim_SSL_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;
 static const uint64_t shim_SSL_OP_NO_TICKET = SSL_OP_NO_TICKET;
 static const uint64_t shim_SSL_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
 
-// A combination of macros that Swift does not import.
+// Combinations of macros, which Swift does not import.
+static const int shim_ERR_R_UNSUPPORTED = ERR_R_UNSUPPORTED;
 static const unsigned long shim_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;

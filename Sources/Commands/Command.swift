@@ -13,6 +13,8 @@ protocol Command {
     /// What its exit codes mean, beyond the ones that all commands share.
     static var exitCodes: [ExitCode] { get }
     static var examples: [String] { get }
+    /// Whether it takes signals itself, from ``Console/signals``; else they end the process.
+    static var holdsSignals: Bool { get }
 
     /// - Parameter operands: as many as ``operands`` names, less the ones left out.
     /// - Returns: the exit code.
@@ -25,6 +27,7 @@ extension Command {
     static var description: [String] { [] }
     static var exitCodes: [ExitCode] { [] }
     static var examples: [String] { [] }
+    static var holdsSignals: Bool { false }
 }
 
 /// What a command's end tells its caller.

@@ -1,3 +1,4 @@
+private import FoundationEssentials
 private import Glibc
 private import Platform
 
@@ -17,11 +18,13 @@ package struct Console: Sendable {
     /// Lines of the terminal, when known.
     package let height: Int?
     package let environment: [String: String]
+    /// What the process is told from outside; nil for commands that end by any signal.
+    package let signals: AsyncStream<Signals.Signal>?
 
     package init(
         out: @escaping @Sendable (String) -> Void, err: @escaping @Sendable (String) -> Void, isTerminal: Bool = false,
         width: Int = 100, height: Int? = nil,
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], signals: AsyncStream<Signals.Signal>? = nil
     ) {
         self.out = out
         self.err = err
@@ -29,17 +32,19 @@ package struct Console: Sendable {
         self.width = width
         self.height = height
         self.environment = environment
+        self.signals = signals
     }
 
     /// This process's own.
-    package static func process(environment: [String: String]) -> Console {
+    package static func process(signals: AsyncStream<Signals.Signal>?) -> Console {
         var size = winsize()
         let isTerminal = isatty(STDOUT_FILENO) == 1
         let isKnown = unsafe isTerminal && ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
         return Console(
             out: writeOut, err: Log.stderr, isTerminal: isTerminal,
             width: isKnown ? min(max(Int(size.ws_col), 80), 100) : widthDefault,
-            height: isKnown ? Int(size.ws_row) : nil, environment: environment)
+            height: isKnown ? Int(size.ws_row) : nil, environment: ProcessInfo.processInfo.environment, signals: signals
+        )
     }
 
     @Sendable private static func writeOut(_ text: String) {

@@ -1,3 +1,4 @@
+private import Glibc
 private import Platform
 
 /// The command line: finds the subcommand, parses its flags, runs it and says what went wrong.
@@ -6,8 +7,20 @@ package enum Program {
 
     static var commands: [any Command.Type] {
         [
-            CheckCommand.self, StatusCommand.self, TransferCommand.self, VersionCommand.self, HelpCommand.self,
+            RunCommand.self, CheckCommand.self, StatusCommand.self, TransferCommand.self, VersionCommand.self,
+            HelpCommand.self,
         ]
+    }
+
+    /// The whole life of the process; to be called by its main thread, first of all.
+    package static func main() -> Never {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let holdsSignals = arguments.first.flatMap(command(named:))?.holdsSignals == true
+        let signals = holdsSignals ? Signals() : nil
+        let console = Console.process(signals: signals?.stream)
+        Task.detached { exit(await run(arguments, console: console)) }
+        signals?.deliver()
+        while true { pause() }
     }
 
     /// - Parameter arguments: without the program's own name.

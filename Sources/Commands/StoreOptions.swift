@@ -1,12 +1,13 @@
-private import Glibc
-internal import Storage
+internal import Controllerinternal import Storage
 
 /// The flags that say where the records are.
 struct StoreOptions {
     /// nil: ``defaultDirectory`` in the state directory.
     var address: StoreAddress?
     var stateDirectory: String?
-    var timeout = Duration.seconds(3)
+    /// nil: ``timeoutDefault``, or less where something else bounds it.
+    var timeout: Duration?
+    static let timeoutDefault = Duration.seconds(3)
 
     /// Shared by all clusters that one user runs on one machine, so that they meet without a flag.
     static let defaultDirectory = "store"
@@ -23,7 +24,8 @@ struct StoreOptions {
                 defaultText: "$XDG_STATE_HOME/leasehold, else ~/.local/state/leasehold"),
             Flag(
                 "store-timeout", path.appending(path: \.timeout), .duration(.milliseconds(10)...(.seconds(3600))),
-                "After which a store request counts as unanswered."),
+                "After which a store request counts as unanswered.",
+                defaultText: "\(DurationText.format(timeoutDefault)), at most the renew interval"),
         ]
     }
 
@@ -32,10 +34,11 @@ struct StoreOptions {
     /// - Throws: ``UsageError`` when neither a flag nor the environment names one.
     func stateDirectory(_ environment: [String: String]) throws(UsageError) -> String {
         if let stateDirectory { return stateDirectory }
-        // The XDG base directory specification: relative paths are not valid there and are passed over.
-        if let state = environment["XDG_STATE_HOME"], state.hasPrefix("/") { return "\(state)/leasehold" }
-        if let home = environment["HOME"], home.hasPrefix("/") { return "\(home)/.local/state/leasehold" }
-        throw UsageError("--state-directory got nothing, and HOME is not set; allowed: the path of a directory")
+        do {
+            return try StateDirectory.defaultPath(environment: environment)
+        } catch {
+            throw UsageError("--state-directory got nothing: \(error)")
+        }
     }
 
     /// Where the records are.
@@ -48,17 +51,9 @@ struct StoreOptions {
     ///
     /// - Throws: ``UsageError``, or ``CommandFailure`` when the store cannot be used.
     func open(_ environment: [String: String]) async throws -> any LeaseStore {
-        if address == nil {
-            // Opening would make it, and an empty store answers every question wrongly.
-            let directory = "\(try stateDirectory(environment))/\(Self.defaultDirectory)"
-            guard unsafe access(directory, F_OK) == 0 else {
-                throw CommandFailure(
-                    "there is no store in \(directory): nothing has run with it yet. Name the store with --store")
-            }
-        }
         let address = try resolvedAddress(environment)
         do {
-            return try await address.open(timeout: timeout)
+            return try await address.open(timeout: timeout ?? Self.timeoutDefault, creating: false)
         } catch {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         }

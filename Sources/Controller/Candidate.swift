@@ -33,6 +33,8 @@ package actor Candidate {
     private var electionLog: ElectionLog
     /// nil: before the start, and in the pause after an incarnation's end.
     private var incarnation: Incarnation?
+    /// Whether this incarnation took over the member record, so that it has something to leave behind.
+    private var hasTakenOver = false
     private var takeovers = 0
     /// What this cluster wants, for the next incarnation.
     private var wishes: [String: Wish.Aim] = [:]
@@ -177,7 +179,9 @@ package actor Candidate {
         electionLog.note(note, at: .now())
         switch note {
         case .standingBy: status.set(.standingBy)
-        case .tookOver: status.set(farewell == nil ? .takingPart : .leaving)
+        case .tookOver:
+            hasTakenOver = true
+            status.set(farewell == nil ? .takingPart : .leaving)
         case .otherUID, .led, .lapsed, .lost, .givingBack, .gaveBack, .holderChanged, .refused, .unreadable, .deleted,
             .requestFailed, .requestsSucceedAgain:
             break
@@ -192,7 +196,9 @@ package actor Candidate {
             do {
                 try await Task.sleep(until: at, clock: .continuous)
                 inbox.yield(.alarm)
-            } catch { /* An earlier alarm took its place, or the run is over. */  }
+            } catch {
+                // An earlier alarm took its place, or the run is over.
+            }
         }
         alarm = (at, task)
     }
@@ -201,6 +207,7 @@ package actor Candidate {
 
     private func begin() {
         restartDue = nil
+        hasTakenOver = false
         status.set(.joining)
         let identity = Elector.Identity(
             cluster: cluster, uid: uid, incarnation: UUID().uuidString.lowercased())
@@ -216,12 +223,12 @@ package actor Candidate {
         calls.giveUpAll()
         disown()
         switch ending {
-        case .handedOver:
-            log.info("Cluster \(cluster) has left the election; its leases wait for its next run")
-            outcome = .success(())
-        case .stopped:
-            log.info("Cluster \(cluster) has left the election; all its leases are free")
-            outcome = .success(())
+        case .handedOver where hasTakenOver:
+            finish("Cluster \(cluster) has left the election; its leases wait for its next run")
+        case .stopped where hasTakenOver:
+            finish("Cluster \(cluster) has left the election; all its leases are free")
+        case .handedOver, .stopped:
+            finish("This run of cluster \(cluster) has left the election; it led nothing")
         case .refused(let reason):
             outcome = .failure(.refused(reason))
         case .deposed(let successor):
@@ -233,9 +240,7 @@ package actor Candidate {
 
     private func startAnew(_ cause: String) {
         guard farewell == nil else {
-            log.info("Cluster \(cluster)'s run has left the election: \(cause)")
-            outcome = .success(())
-            return
+            return finish("This run of cluster \(cluster) has left the election: \(cause)")
         }
         // A pause, so that a fault that ends each incarnation at once cannot load the store.
         let pause = min(timing.renewInterval, .seconds(1))
@@ -246,12 +251,15 @@ package actor Candidate {
 
     // MARK: Leaving
 
+    private func finish(_ sentence: String) {
+        log.info(sentence)
+        outcome = .success(())
+    }
+
     private func leave(by farewell: Farewell) {
         self.farewell = farewell
         guard incarnation != nil else {
-            log.info("Cluster \(cluster)'s run has left the election; it led nothing")
-            outcome = .success(())
-            return
+            return finish("This run of cluster \(cluster) has left the election; it led nothing")
         }
         status.set(.leaving)
         let limit: Duration

@@ -225,8 +225,7 @@ struct ElectionLog {
             return
         }
         guard now.elapsedForWait(since: wait.reported) >= wait.interval else { return }
-        // As long ago as the wait began, so that a reader of one line sees how long it has lasted.
-        log.info(text, ["since": "\(now.elapsedForWait(since: wait.began).forPeople)"])
+        log.info(text, ["waited": now.elapsedForWait(since: wait.began).forPeople])
         wait.reported = now
         wait.interval = min(wait.interval * 2, Wait.intervalMax)
         self.wait = wait

@@ -19,7 +19,7 @@ struct StoreCalls {
     }
 
     /// An answer for the elector.
-    struct Settled {
+    struct Settled: Hashable, Sendable {
         let request: RequestID
         let answer: Answer
     }
@@ -158,7 +158,7 @@ struct StoreCalls {
             let record = RecordName(folder, object.name.name)
             if object.name.folder == .init(folder), record == .notice || RecordName.isValid(record.name) {
                 records.append(RecordObject(record, object))
-            } else {
+            } else if !object.name.isReserved {
                 foreign.append(object.name.description)
             }
         }

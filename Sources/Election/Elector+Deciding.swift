@@ -117,7 +117,7 @@ extension Elector {
     private func moveForLapsed(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = otherAgreedHolder(record) == nil ? aim(of: slot) : nil
         guard let seconds else {
-            let rest = max(grantsRest(of: slot), freeingRest(record))
+            let rest = max(grantsRest(of: slot), slot.inheritedSeconds.map(freeingRest) ?? .zero)
             return rest > .zero ? .wait(rest) : .free
         }
         let carried = carriedSeconds(seconds, replacing: record)
@@ -129,7 +129,7 @@ extension Elector {
     private func moveForPredecessor(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = aim(of: slot)
         if seconds == nil || record.uid != identity.uid {
-            let rest = freeingRest(record)
+            let rest = freeingRest(record.leaseDurationSeconds)
             if rest > .zero { return .wait(rest) }
         }
         // Rule "own records of other incarnations": first a proof that this incarnation was not deposed meanwhile.
@@ -193,14 +193,12 @@ extension Elector {
         inheritedIsOver ? seconds : max(seconds, record.leaseDurationSeconds)
     }
 
-    /// Rule "what an incarnation inherits": what is left until a record of this cluster may be freed.
-    ///
-    /// An earlier incarnation may be paused inside its window. That holds for a record that this incarnation has claimed
-    /// again, too: the earlier one does not know yet. No claim since the take-over carries less than the one it replaced,
-    /// so the record's own duration bounds that window.
-    private func freeingRest(_ record: LeaseRecord) -> Duration {
+    /// Rule "what an incarnation inherits": what is left until a lease that an earlier incarnation held with this
+    /// duration may be freed. The earlier one may be paused inside its window; that holds for a lease that this
+    /// incarnation has claimed again, too, since the earlier one does not know yet.
+    private func freeingRest(_ seconds: Int) -> Duration {
         guard let inherited, !inheritedIsOver else { return .zero }
-        return timing.freeingWait(ofSeconds: record.leaseDurationSeconds) - now.elapsedForWait(since: inherited.since)
+        return timing.freeingWait(ofSeconds: seconds) - now.elapsedForWait(since: inherited.since)
     }
 
     /// Rule "giving a lease back": what is left until no webhook can act on this incarnation's grants.

@@ -35,6 +35,9 @@ extension Elector {
         if case .record(let before, _) = slot.known {
             // Rule "fencing": plus 1 with every claim.
             record.term = before.term + 1
+            if before.holderIdentity == identity.cluster && before.incarnation != identity.incarnation {
+                slots[position].inheritedSeconds = max(slot.inheritedSeconds ?? 0, before.leaseDurationSeconds)
+            }
             let continues = before.holderIdentity == identity.cluster && before.uid == identity.uid
             if continues { record.acquireTime = before.acquireTime }
             record.leaderTransitions = before.leaderTransitions &+ (continues ? 0 : 1)

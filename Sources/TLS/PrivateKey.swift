@@ -29,7 +29,8 @@ private import COpenSSL
             let reason = ErrorQueue.drain()
             let problem =
                 switch (ERR_GET_LIB(code), ERR_GET_REASON(code)) {
-                case (ERR_LIB_PEM, PEM_R_NO_START_LINE): "holds no PEM block of a private key"
+                // OpenSSL 3 says "unsupported" when no block of the text is of a kind that it knows as a key.
+                case (ERR_LIB_OSSL_DECODER, shim_ERR_R_UNSUPPORTED): "holds no private key in PEM"
                 case (ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ): "is encrypted; store it without a pass phrase"
                 default: "cannot be read as a private key: \(reason)"
                 }

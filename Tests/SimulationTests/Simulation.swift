@@ -13,6 +13,7 @@ final class Simulation {
     private(set) var time: Int64 = 0
     private var queue = EventQueue()
     private var replicas: [Replica] = []
+    private var webhooks: [Webhook] = []
     private let namespaces: [String]
     private let timing: Timing
     private var faulty = true
@@ -55,6 +56,19 @@ final class Simulation {
         }
     }
 
+    /// A webhook in a process of its own, which lives by its controllers' grants.
+    final class Webhook {
+        let cluster: Int
+        var clocks: MachineClocks
+        var table: LeadershipTable?
+        var stoppedUntil: Int64 = 0
+
+        init(cluster: Int, clocks: MachineClocks) {
+            self.cluster = cluster
+            self.clocks = clocks
+        }
+    }
+
     init(seed: UInt64, traced: Bool = false) {
         self.seed = seed
         self.traced = traced
@@ -72,6 +86,7 @@ final class Simulation {
                 replicas.append(
                     Replica(cluster: cluster, machine: replicas.count, clocks: clocks, durations: durations))
             }
+            webhooks.append(Webhook(cluster: cluster, clocks: MachineClocks(random: &random)))
         }
         self.random = random
     }
@@ -80,6 +95,7 @@ final class Simulation {
         for replica in replicas {
             after(random.within(0...3 * second)) { self.start(replica) }
         }
+        for webhook in webhooks { askForGrant(webhook) }
         scheduleFault()
         after(faultSeconds * second) {
             self.faulty = false
@@ -102,33 +118,56 @@ final class Simulation {
 
     // MARK: Invariants
 
-    private func leads(_ replica: Replica, _ namespace: Int) -> Bool {
-        guard let table = replica.table, replica.stoppedUntil <= time else { return false }
-        guard case .leads = table.standing(of: namespaces[namespace], at: replica.clocks.reading(at: time)) else {
-            return false
+    /// Everybody who would admit in a namespace now: the webhooks inside controllers, and those of their own.
+    private func admitting(_ namespace: Int) -> [(cluster: Int, name: String)] {
+        func leads(_ table: LeadershipTable?, _ clocks: MachineClocks, _ stoppedUntil: Int64) -> Bool {
+            guard let table, stoppedUntil <= time else { return false }
+            guard case .leads = table.standing(of: namespaces[namespace], at: clocks.reading(at: time)) else {
+                return false
+            }
+            return true
         }
-        return true
+        return replicas.filter { leads($0.table, $0.clocks, $0.stoppedUntil) }.map { ($0.cluster, name($0)) }
+            + webhooks.filter { leads($0.table, $0.clocks, $0.stoppedUntil) }.map { ($0.cluster, "c\($0.cluster)/w") }
     }
 
-    private func leader(of namespace: Int) -> Int? {
-        replicas.first { leads($0, namespace) }?.cluster
-    }
+    private func leader(of namespace: Int) -> Int? { admitting(namespace).first?.cluster }
 
     private func checkExclusion() throws {
         let margin = Int64(timing.commitMargin.nanoseconds) * 98 / 100
         for namespace in namespaces.indices {
-            for replica in replicas where leads(replica, namespace) {
+            for agent in admitting(namespace) {
                 admissionsChecked += 1
                 let last = admitted[namespace]
-                if last.cluster >= 0 && last.cluster != replica.cluster {
+                if last.cluster >= 0 && last.cluster != agent.cluster {
                     guard time - last.at >= margin else {
                         throw Violation(
-                            description: "seed \(seed): \(name(replica)) may admit in \(namespaces[namespace]) at "
+                            description: "seed \(seed): \(agent.name) may admit in \(namespaces[namespace]) at "
                                 + "\(stamp), cluster c\(last.cluster) could until \(last.at / 1_000_000) ms")
                     }
                     leaderChanges += 1
                 }
-                admitted[namespace] = (replica.cluster, time)
+                admitted[namespace] = (agent.cluster, time)
+            }
+        }
+    }
+
+    // MARK: Grants
+
+    /// Asks one of the cluster's controllers, and again a sixth of a grant later.
+    private func askForGrant(_ webhook: Webhook) {
+        after(max(webhook.stoppedUntil - time, timing.grantDuration.nanoseconds / 6)) { self.askForGrant(webhook) }
+        guard webhook.stoppedUntil <= time else { return }
+        let controllers = replicas.filter { $0.cluster == webhook.cluster }
+        let replica = controllers[random.below(controllers.count)]
+        let asked = webhook.clocks.reading(at: time)
+        after(networkDelay()) {
+            guard replica.stoppedUntil <= self.time, let table = replica.table else { return }
+            let grant = Grant(of: table, at: replica.clocks.reading(at: self.time), timing: self.timing)
+            guard grant.entries.contains(where: { $0.state == .own }) else { return }
+            self.after(self.networkDelay()) {
+                guard webhook.stoppedUntil <= self.time else { return }
+                webhook.table = LeadershipTable(granted: grant, askedAt: asked, timing: self.timing)
             }
         }
     }
@@ -327,11 +366,11 @@ final class Simulation {
         }
         highestTerm[namespace] = max(highest, record.term)
         guard let index = namespaces.firstIndex(of: namespace) else { return }
-        for replica in replicas where leads(replica, index) {
-            if record.isFree || record.holderIdentity != "c\(replica.cluster)" {
+        for agent in admitting(index) {
+            if record.isFree || record.holderIdentity != "c\(agent.cluster)" {
                 writeViolation = Violation(
                     description: "seed \(seed): \(record.isFree ? "a free record" : record.holderIdentity) lands in "
-                        + "\(namespace) at \(stamp) while \(name(replica)) may admit")
+                        + "\(namespace) at \(stamp) while \(agent.name) may admit")
             }
         }
     }

@@ -1,17 +1,5 @@
 package import Platform
 
-/// One line of `/readyz`.
-package struct ReadinessCheck: Sendable, Equatable {
-    package let name: String
-    /// What is wrong, in a sentence; nil when the check passes.
-    package let problem: String?
-
-    package init(_ name: String, problem: String?) {
-        self.name = name
-        self.problem = problem
-    }
-}
-
 extension Route {
     /// `/validate`: answers AdmissionReviews. The API server adds a query (`?timeout=10s`), which says nothing new.
     package static func validate(policy: Policy, board: LeadershipBoard, counters: AdmissionCounters) -> Route {

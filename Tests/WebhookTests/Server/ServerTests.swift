@@ -272,22 +272,41 @@ struct ServerTests {
         try waitUntil { server.counters.connectionsOpen.load(ordering: .relaxed) == 1 }
     }
 
-    @Test func `answers to a reader that stops are held back and then go on in order`() throws {
-        // Answers of 64 KiB, so that a few fill every buffer between server and client.
+    @Test(arguments: Wire.allCases)
+    func `answers to a reader that stops are held back and then go on in order`(wire: Wire) throws {
+        // Together more than the kernel keeps for a connection (net.ipv4.tcp_wmem ends at 4 MiB).
+        let count = 200
+        let size = 64 * 1024
+        let blocks = (UInt8(0)..<10).map { [UInt8](repeating: $0, count: size) }
         let large = Route(.post, "/validate") {
             { body, _, answer in
-                answer.append(contentsOf: repeatElement(body[0], count: 64 * 1024))
+                answer.append(contentsOf: blocks[Int(body[0] - 0x30)])
                 return Route.Answer(.ok, Route.Answer.text)
             }
         }
-        let server = try Server.forTests(routes: [large])
-        let client = try TestClient(server.address, receiveBufferBytes: 4096)
-        let count = 200
+        let server = try Server.forTests(wire, routes: [large])
+        let client = try TestClient(server.address, wire, receiveBufferBytes: 4096)
         try client.send((0..<count).map { post(String($0 % 10)) }.joined())
-        // All requests lie in the server's buffers by now, or will; no answer has been read.
-        for number in 0..<count {
-            let answer = try client.answers(1)[0]
-            #expect(answer.body == [UInt8](repeating: UInt8(ascii: "0") + UInt8(number % 10), count: 64 * 1024))
+        // Until the server can send no more.
+        var sent = -1
+        while case let now = server.counters.bytesSent.load(ordering: .relaxed), now != sent || now == 0 {
+            sent = now
+            usleep(20_000)
+        }
+        #expect(sent < count * size)
+        for number in 0..<count { #expect(try client.answers(1)[0].body == blocks[number % 10]) }
+        #expect(try client.request(post("3")).body == blocks[3])
+    }
+
+    @Test func `requests in several TLS records that arrive together are all answered`() throws {
+        let server = try Server.forTests(.tls)
+        let client = try TestClient(server.address, .tls)
+        for count in 2...20 {
+            // Held back until all are there: one segment, so one read(2) of the server takes all records at once.
+            client.cork(true)
+            for number in 0..<count { try client.send(post("\(number)")) }
+            client.cork(false)
+            #expect(try client.answers(count).map(\.text) == (0..<count).map { Route.echoed(Array("\($0)".utf8)) })
         }
     }
 
@@ -324,11 +343,12 @@ struct ServerTests {
     func `an idle connection is closed in time, before its first request and after`(wire: Wire) throws {
         let server = try Server.forTests(wire, limits: .with { $0.idleTimeout = .milliseconds(300) })
         let silent = try TestClient(server.address, wire)
-        let client = try TestClient(server.address, wire)
-        #expect(try client.request(post("x")).status == 200)
         #expect(try silent.isEnded())
+        // A machine under load may need longer than the timeout for the request; then it gets another chance.
+        var client: TestClient
+        repeat { client = try TestClient(server.address, wire) } while (try? client.request(post("x"))) == nil
         #expect(try client.isEnded())
-        #expect(server.counters.timeouts.load(ordering: .relaxed) == 2)
+        #expect(server.counters.timeouts.load(ordering: .relaxed) >= 2)
     }
 
     @Test func `a reader that takes no answer is cut off`() throws {
@@ -404,7 +424,7 @@ struct ServerTests {
 
     @Test(arguments: Wire.allCases)
     func `stopping finishes the request in progress and closes idle connections`(wire: Wire) throws {
-        let server = try Server.forTests(wire, loops: 2)
+        let server = try Server.forTests(wire)
         let idle = try TestClient(server.address, wire)
         #expect(try idle.request(post("x")).status == 200)
         let busy = try TestClient(server.address, wire)

@@ -126,6 +126,13 @@ final class TestClient {
         }
     }
 
+    /// Holds sent bytes back in the kernel, or lets them go (TCP_CORK of tcp(7)).
+    func cork(_ isOn: Bool) {
+        var value: Int32 = isOn ? 1 : 0
+        _ = unsafe setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
     /// Ends this side; answers can still be read.
     func endSending() {
         if tls != nil { _ = tls!.shutdown() }
