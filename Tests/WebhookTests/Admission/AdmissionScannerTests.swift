@@ -1,3 +1,4 @@
+import Support
 import Testing
 import Webhook
 
@@ -280,7 +281,7 @@ import Webhook
     // MARK: Against the slow reader
 
     @Test(arguments: UInt64(0)..<40) func `agrees with the slow reader on random reviews`(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var scanner = AdmissionScanner()
         var accepted = 0
         for _ in 0..<500 {
@@ -293,7 +294,7 @@ import Webhook
 
     @Test(arguments: Fixture.names) func `agrees with the slow reader on damaged reviews`(name: String) throws {
         let body = try Fixture.bytes(name)
-        var random = SeededGenerator(seed: UInt64(body.count))
+        var random = SeededRandom(seed: UInt64(body.count))
         var scanner = AdmissionScanner()
         for _ in 0..<150 {
             var damaged = body
