@@ -42,7 +42,7 @@ extension Decision {
             appendNamespace(request, to: &message)
             switch standing {
             case .leads(let term):
-                message.append(" is led by ")
+                message.append(" is led by cluster ")
                 message.append(quoted: cluster)
                 message.append(" (term ")
                 message.append(decimal: term)

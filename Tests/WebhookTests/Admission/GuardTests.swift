@@ -24,7 +24,8 @@ import Webhook
 
     static let subjects: [Row] = [
         Row(
-            claim: "a person is not subject to the guard", review: Review(username: "admin", groups: ["system:masters"]),
+            claim: "a person is not subject to the guard",
+            review: Review(username: "admin", groups: ["system:masters"]),
             outcome: .exempt, reason: .notServiceAccount),
         Row(
             claim: "a person is subject to it with guardUsers",
@@ -76,7 +77,8 @@ import Webhook
             review: Review(username: "system:bootstrap:abcdef", groups: ["system:bootstrappers"]),
             policy: policy { $0.guardUsers = true }, outcome: .denied, reason: .otherLeads),
         Row(
-            claim: "a listed service account is exempt", policy: policy { try $0.exempt(serviceAccount: "team-a/operator") },
+            claim: "a listed service account is exempt",
+            policy: policy { try $0.exempt(serviceAccount: "team-a/operator") },
             outcome: .exempt, reason: .exemption),
         Row(
             claim: "a listed service account exempts no longer name",
@@ -107,7 +109,8 @@ import Webhook
             reason: .exemption),
         Row(
             claim: "a listed group exempts no longer name",
-            policy: policy { try $0.exempt(group: "system:serviceaccounts:team") }, outcome: .denied, reason: .otherLeads),
+            policy: policy { try $0.exempt(group: "system:serviceaccounts:team") }, outcome: .denied,
+            reason: .otherLeads),
         Row(
             claim: "a listed user is exempt", review: Review(username: "ci", groups: []),
             policy: policy {
@@ -137,7 +140,8 @@ import Webhook
         Row(claim: "a lapsed lease admits nobody", table: .east(.lapsed), outcome: .denied, reason: .lapsed),
         Row(claim: "an unread lease admits nobody", table: .east(.unknown), outcome: .denied, reason: .unknown),
         Row(
-            claim: "an unreadable lease admits nobody", table: .east(.unreadable), outcome: .denied, reason: .unreadable),
+            claim: "an unreadable lease admits nobody", table: .east(.unreadable), outcome: .denied, reason: .unreadable
+        ),
         Row(
             claim: "a namespace that is not in the table admits nobody", review: Review(namespace: "team-c"),
             outcome: .denied, reason: .notElected),
@@ -292,7 +296,8 @@ import Webhook
         }
     }
 
-    @Test(arguments: ["", "west", "=x", "west="]) func `a cluster identity needs a cluster and a pattern`(text: String) {
+    @Test(arguments: ["", "west", "=x", "west="]) func `a cluster identity needs a cluster and a pattern`(text: String)
+    {
         #expect(throws: PolicyError.self) { try Policy.ClusterIdentity(text) }
     }
 

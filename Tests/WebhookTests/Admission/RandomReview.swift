@@ -52,9 +52,10 @@ enum RandomReview {
             ("kind", { triple("kind", &$0, &$1) }), ("resource", { triple("resource", &$0, &$1) }),
             ("object", { any(&$0, &$1, 4) }), ("oldObject", { any(&$0, &$1, 4) }),
             ("requestKind", { any(&$0, &$1, 2) }),
-            ("options", { any(&$0, &$1, 2) }), ("namespace", { any(&$0, &$1, 1) }),
+            ("options", { any(&$0, &$1, 2) }),
         ]
         for _ in 0..<random.below(10) { members.append(random.pick(others)) }
+        if random.below(20) == 0 { members.append(("namespace", { any(&$0, &$1, 1) })) }
         object(members, &text, &random)
     }
 
@@ -106,10 +107,10 @@ enum RandomReview {
     }
 
     private static func key(_ name: String, _ text: inout String, _ random: inout SeededGenerator) {
-        switch random.below(60) {
+        switch random.below(200) {
         case 0: text += "\"\(name.uppercased())\""
         case 1: text += "\"\(name)é\""
-        case 2, 3, 4:
+        case 2...12:
             text += "\""
             for scalar in name.unicodeScalars {
                 text += random.below(3) == 0 ? "\\u00\(String(scalar.value, radix: 16))" : "\(scalar)"
@@ -130,8 +131,8 @@ enum RandomReview {
             "\\u0041", "\\u00e9", "\\u4e2d", "\\ud83d\\ude00", "\\b\\f\\r\\t", "\u{7F}", " ", "{", "\\u0000",
         ]
         text += "\""
-        for _ in 0..<random.below(5) { text += random.pick(pieces) }
-        if random.below(60) == 0 { text += random.pick(["\\ud800", "\\udfff", "\\ud800\\u0041"]) }
+        for _ in 0..<random.pick([0, 1, 1, 1, 2, 2, 3, 4, 5, 6]) { text += random.pick(pieces) }
+        if random.below(200) == 0 { text += random.pick(["\\ud800", "\\udfff", "\\ud800\\u0041"]) }
         text += "\""
     }
 
