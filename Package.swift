@@ -11,8 +11,10 @@ func module(_ name: String, _ imports: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: imports, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ imports: [Target.Dependency], resources: [Resource] = []) -> Target {
-    .testTarget(name: name, dependencies: imports, resources: resources, swiftSettings: settings)
+func tests(
+    _ name: String, _ imports: [Target.Dependency], exclude: [String] = [], resources: [Resource] = []
+) -> Target {
+    .testTarget(name: name, dependencies: imports, exclude: exclude, resources: resources, swiftSettings: settings)
 }
 
 let package = Package(
@@ -29,14 +31,17 @@ let package = Package(
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage"]),
-        .executableTarget(
-            name: "leasehold", dependencies: ["Controller", "Webhook", "CCurl"], swiftSettings: settings),
+        module("Commands", ["Controller", "Webhook", "CCurl"]),
+        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
 
+        .target(name: "Support", path: "Tests/Support", swiftSettings: settings),
         tests("ElectionTests", ["Election"]),
-        tests("StorageTests", ["Storage"]),
-        tests("TLSTests", ["TLS"]),
-        tests("WebhookTests", ["Webhook"]),
+        tests("SimulationTests", ["Election", "Support"]),
+        tests("StorageTests", ["Storage", "Support"]),
+        tests("TLSTests", ["TLS", "COpenSSL"]),
+        tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
+        tests("CommandsTests", ["Commands", "Storage", "TLS", "leasehold"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -5,3 +5,9 @@
 #include <sys/signalfd.h>
 #include <sys/vfs.h>
 #include <time.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+// Declared by hand, since the headers show them only under _GNU_SOURCE, which modules must not differ in.
+int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);
+int pthread_setname_np(pthread_t thread, const char *name);

@@ -116,7 +116,10 @@ extension Elector {
     /// A record of this incarnation without a claim to act on: lapsed, dropped, or landed too late.
     private func moveForLapsed(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = otherAgreedHolder(record) == nil ? aim(of: slot) : nil
-        guard let seconds else { return waitForGrants(slot, then: .free) }
+        guard let seconds else {
+            let rest = max(grantsRest(of: slot), slot.inheritedSeconds.map(freeingRest) ?? .zero)
+            return rest > .zero ? .wait(rest) : .free
+        }
         let carried = carriedSeconds(seconds, replacing: record)
         // A clock jump ends the window, not the grants that were given under it.
         return carried < record.leaseDurationSeconds ? waitForGrants(slot, then: claim(carried)) : claim(carried)
@@ -126,11 +129,7 @@ extension Elector {
     private func moveForPredecessor(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = aim(of: slot)
         if seconds == nil || record.uid != identity.uid {
-            // Rule "what an incarnation inherits": the earlier one may be paused inside its window.
-            guard let inherited else { return .nothing }
-            let rest =
-                timing.freeingWait(ofSeconds: record.leaseDurationSeconds)
-                - now.elapsedForWait(since: inherited.since)
+            let rest = freeingRest(record.leaseDurationSeconds)
             if rest > .zero { return .wait(rest) }
         }
         // Rule "own records of other incarnations": first a proof that this incarnation was not deposed meanwhile.
@@ -192,6 +191,14 @@ extension Elector {
     /// whoever wrote it, carries at least the duration that it replaces.
     private func carriedSeconds(_ seconds: Int, replacing record: LeaseRecord) -> Int {
         inheritedIsOver ? seconds : max(seconds, record.leaseDurationSeconds)
+    }
+
+    /// Rule "what an incarnation inherits": what is left until a lease that an earlier incarnation held with this
+    /// duration may be freed. The earlier one may be paused inside its window; that holds for a lease that this
+    /// incarnation has claimed again, too, since the earlier one does not know yet.
+    private func freeingRest(_ seconds: Int) -> Duration {
+        guard let inherited, !inheritedIsOver else { return .zero }
+        return timing.freeingWait(ofSeconds: seconds) - now.elapsedForWait(since: inherited.since)
     }
 
     /// Rule "giving a lease back": what is left until no webhook can act on this incarnation's grants.

@@ -35,11 +35,16 @@ extension Elector {
         if case .record(let before, _) = slot.known {
             // Rule "fencing": plus 1 with every claim.
             record.term = before.term + 1
+            if before.holderIdentity == identity.cluster && before.incarnation != identity.incarnation {
+                slots[position].inheritedSeconds = max(slot.inheritedSeconds ?? 0, before.leaseDurationSeconds)
+            }
             let continues = before.holderIdentity == identity.cluster && before.uid == identity.uid
             if continues { record.acquireTime = before.acquireTime }
             record.leaderTransitions = before.leaderTransitions &+ (continues ? 0 : 1)
             record.preferredHolder = before.preferredHolder
-            record.wantedBy = before.wantedBy == identity.cluster ? nil : before.wantedBy
+            // Every claim clears `wantedBy`, not only that of the cluster which asked: whoever still wants the lease asks
+            // again. Kept, it would have the lease given back for ever to a cluster that has changed its mind.
+            record.wantedBy = nil
         }
         // From sending it until a later write is acknowledged, the shortest duration sent counts.
         slots[position].shortestSent = min(slot.shortestSent ?? seconds, seconds)

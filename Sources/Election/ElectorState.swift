@@ -180,6 +180,8 @@ extension Elector {
         /// The shortest duration sent since a write of this record was last acknowledged.
         var shortestSent: Int?
         var granting = Granting.never
+        /// The longest duration of an earlier incarnation's claim that this one replaced; nil: it replaced none.
+        var inheritedSeconds: Int?
         /// When a shorter duration began to be honoured that is not written yet.
         var shortened: Shortened?
 

@@ -10,8 +10,8 @@ package struct Grant: Hashable, Sendable {
         package let holder: String?
         package let term: UInt64
         package let acquired: Int64
-        /// For how long the claim could still be acted on when the grant was computed: the commit margin is taken off,
-        /// and it is at most one grant duration. Zero unless granted.
+        /// For how long the claim could still be acted on when the grant was computed: at most what is left of the window,
+        /// and of one grant duration, the commit margin taken off both. Zero unless granted.
         package let remaining: Duration
     }
 
@@ -27,7 +27,9 @@ package struct Grant: Hashable, Sendable {
         entries = table.entries.indices.map { slot in
             let entry = table.entries[slot]
             let tenure = table.tenure(slot)
-            let left = min(.nanoseconds(entry.limit) - elapsed, timing.grantDuration)
+            // The margin comes off the grant duration, too: when a lease is given back one grant duration after the last
+            // grant, a write that was admitted at the grant's very end must have reached the API server's storage.
+            let left = min(.nanoseconds(entry.limit) - elapsed, timing.grantDuration - timing.commitMargin)
             let isGranted = entry.state == .own && left > .zero
             return Entry(
                 namespace: table.index.names[slot],

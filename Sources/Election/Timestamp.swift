@@ -3,16 +3,42 @@ package enum Timestamp {
     /// - Parameter microseconds: since 1970; years 0 to 9999.
     package static func format(microseconds: Int64) -> String {
         let seconds = microseconds.floorDivided(by: 1_000_000)
-        let fraction = microseconds - seconds * 1_000_000
+        var text: [UInt8] = []
+        append(seconds: seconds, to: &text)
+        text[text.count - 1] = UInt8(ascii: ".")
+        append(microseconds - seconds * 1_000_000, digits: 6, to: &text)
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends `2026-11-22T18:00:00Z`, allocating only when `text` has to grow.
+    ///
+    /// - Parameter seconds: since 1970; years 0 to 9999.
+    package static func append(seconds: Int64, to text: inout [UInt8]) {
         let days = seconds.floorDivided(by: 86_400)
         let time = seconds - days * 86_400
         let (year, month, day) = civil(days: days)
-        func digits(_ value: Int64, _ width: Int) -> String {
-            let text = String(value)
-            return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
+        append(year, digits: 4, to: &text)
+        text.append(UInt8(ascii: "-"))
+        append(month, digits: 2, to: &text)
+        text.append(UInt8(ascii: "-"))
+        append(day, digits: 2, to: &text)
+        text.append(UInt8(ascii: "T"))
+        append(time / 3600, digits: 2, to: &text)
+        text.append(UInt8(ascii: ":"))
+        append(time / 60 % 60, digits: 2, to: &text)
+        text.append(UInt8(ascii: ":"))
+        append(time % 60, digits: 2, to: &text)
+        text.append(UInt8(ascii: "Z"))
+    }
+
+    private static func append(_ value: Int64, digits: Int, to text: inout [UInt8]) {
+        var place: Int64 = 1
+        for _ in 1..<digits { place *= 10 }
+        while place > 0 {
+            text.append(UInt8(ascii: "0") + UInt8(abs(value / place % 10)))
+            place /= 10
         }
-        return "\(digits(year, 4))-\(digits(month, 2))-\(digits(day, 2))T"
-            + "\(digits(time / 3600, 2)):\(digits(time / 60 % 60, 2)):\(digits(time % 60, 2)).\(digits(fraction, 6))Z"
     }
 
     /// Microseconds since 1970, or nil when `text` is not of the form that ``format(microseconds:)`` writes

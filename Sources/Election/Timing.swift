@@ -6,7 +6,8 @@ package struct Timing: Hashable, Sendable {
     package var pollInterval: Duration = .seconds(3)
     /// After which a store request counts as unclear; at most one renew interval.
     package var requestTimeout: Duration = .seconds(3)
-    /// G: for how long a webhook may act on one answer of its controller.
+    /// G: after a webhook asked its controller, the time within which everything that follows from the answer has
+    /// happened, the API server's write included. The webhook itself may act for G less the commit margin.
     package var grantDuration: Duration = .seconds(3)
     /// Kept free at the end of every window for the API server's write after the admission.
     package var commitMargin: Duration = .seconds(2)
@@ -99,6 +100,9 @@ package struct Timing: Hashable, Sendable {
         }
         if commitMargin < .zero || commitMargin > .seconds(86_400) {
             return "the commit margin is \(commitMargin), which must be from 0 to 1 day"
+        }
+        if commitMargin >= grantDuration {
+            return "the commit margin is \(commitMargin), which must be less than the grant duration, \(grantDuration)"
         }
         if requestTimeout > renewInterval {
             return

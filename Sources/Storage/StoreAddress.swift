@@ -12,6 +12,9 @@ package struct StoreAddress: Sendable, CustomStringConvertible {
         scheme: String, forms: String, opener: @Sendable (Substring) throws(StoreAddressError) -> Opener
     )
 
+    /// What an address may look like, for people.
+    package static var forms: String { backends.map(\.forms).joined(separator: ", ") }
+
     package let description: String
     private let opener: Opener
 
@@ -19,8 +22,7 @@ package struct StoreAddress: Sendable, CustomStringConvertible {
     package init(_ text: String) throws(StoreAddressError) {
         let scheme = text.prefix { $0 != ":" }
         guard scheme.endIndex < text.endIndex, let backend = Self.backends.first(where: { $0.scheme == scheme }) else {
-            let known = Self.backends.map(\.forms).joined(separator: ", ")
-            throw StoreAddressError("\(text) is no known store: use \(known)")
+            throw StoreAddressError("\(text) is no known store: use \(Self.forms)")
         }
         do throws(StoreAddressError) {
             opener = try backend.opener(text[scheme.endIndex...].dropFirst())

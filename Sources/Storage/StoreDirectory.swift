@@ -1,4 +1,3 @@
-private import CLinux
 private import Glibc
 
 /// The files of a ``FileStore``: what there is, and the order of system calls that keeps the promises.
@@ -27,7 +26,8 @@ private import Glibc
 /// that could be lost or set back, also after `rm`. The checksum shows an edit by hand. The change time, which no
 /// program can set, shows old bytes that were put back, from a backup for instance.
 /// A changed owner or mode shows as a new version too, which costs a conflict and breaks nothing. A file without
-/// that first line, made by hand, is an object like any other, with all of its bytes as the body.
+/// that first line, made by hand, is an object like any other, with all of its bytes as the body. An editor takes no lock:
+/// an edit at the moment of a write may be lost.
 ///
 /// **Foreign files.** Names that are no ``ObjectName`` are left alone. An object's name that is no regular file,
 /// cannot be opened or is larger than ``bodyBytesMax`` is an object that cannot be read.

@@ -1,1 +1,5 @@
-@main enum Main { static func main() {} }
+private import Commands
+
+@main enum Main {
+    static func main() { Program.main() }
+}

@@ -138,17 +138,17 @@ import Testing
         }
     }
 
-    @Test func `a path that is a file is refused`() throws {
+    @Test func `a path that is a file is refused`() async throws {
         try put("x", "taken")
-        let text = try failure { try FileStore(file("taken")) }
+        let text = try await failure { try FileStore(file("taken")) }
         #expect(text.contains("\(directory.path)/taken cannot be opened: Not a directory. Name a directory"))
     }
 
-    @Test func `a folder that is a link is refused`() throws {
+    @Test func `a folder that is a link is refused`() async throws {
         try FileManager.default.createDirectory(atPath: file("other/elsewhere"), withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(
             atPath: file("other/leases"), withDestinationPath: file("other/elsewhere"))
-        let text = try failure { try FileStore(file("other")) }
+        let text = try await failure { try FileStore(file("other")) }
         #expect(text.contains("\(directory.path)/other/leases cannot be opened"))
     }
 
@@ -171,9 +171,9 @@ import Testing
         _ = try await store.write(.notice, [1], replacing: nil)
     }
 
-    @Test func `a store on a network file system is refused and nothing is made in it`() throws {
+    @Test func `a store on a network file system is refused and nothing is made in it`() async throws {
         let path = file("mount")
-        let text = try failure {
+        let text = try await failure {
             try FileStore(path, timeout: .seconds(60)) { _ in FileSystemKind(magic: 0x6969) }
         }
         #expect(text.contains("\(path) is on NFS") && text.contains("Use a local disk"))
@@ -244,13 +244,6 @@ func failure<Result>(
     sourceLocation: SourceLocation = #_sourceLocation, _ call: () async throws -> Result
 ) async throws -> String {
     let error = await #expect(throws: StoreError.self, sourceLocation: sourceLocation) { _ = try await call() }
-    return try text(of: error, sourceLocation)
-}
-
-func failure<Result: ~Copyable>(
-    sourceLocation: SourceLocation = #_sourceLocation, _ call: () throws -> Result
-) throws -> String {
-    let error = #expect(throws: StoreError.self, sourceLocation: sourceLocation) { _ = try call() }
     return try text(of: error, sourceLocation)
 }
 

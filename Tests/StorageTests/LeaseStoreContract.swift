@@ -178,6 +178,7 @@ import Testing
             group.addTask {
                 var last: [ObjectName: UInt8] = [:]
                 while last.count < names.count || last.values.contains(where: { $0 < 10 }) {
+                    try Task.checkCancellation()
                     let listed = try await reader.list(.members).map { ($0.name, try #require($0.body.first)) }
                     let now = Dictionary(uniqueKeysWithValues: listed)
                     for (name, round) in last {

@@ -1,0 +1,281 @@
+internal import Controller
+private import Dispatch
+internal import Election
+private import Glibc
+internal import Platform
+internal import Storage
+internal import TLS
+internal import Webhook
+
+/// The parts of `leasehold run` and how they meet: store, election, board, webhook and the ports beside it.
+struct Node {
+    private enum Happening: Sendable {
+        case signal(Signals.Signal)
+        case second
+        case electionEnded((any Error)?)
+    }
+
+    private let options: RunOptions
+    private let console: Console
+    private let log: Log
+    private let timing: Timing
+    private let policy: Policy
+    private let address: StoreAddress
+    private let stateDirectoryPath: String
+
+    private let board: LeadershipBoard
+    private let status: ElectionStatus
+    private let admissions = AdmissionCounters()
+
+    /// - Throws: ``UsageError`` when the flags do not go together.
+    init(_ options: RunOptions, console: Console) throws {
+        try options.check()
+        self.options = options
+        self.console = console
+        timing = try options.electionTiming()
+        policy = try options.policy.policy(electing: options.namespaces)
+        address = try options.store.resolvedAddress(console.environment)
+        stateDirectoryPath = try options.store.stateDirectory(console.environment)
+        log = Log(format: options.logFormat, level: options.logLevel, write: console.err)
+        // Nothing is led and nothing is known: every guarded write is denied until the election says otherwise.
+        board = LeadershipBoard(LeadershipTable(cluster: options.cluster))
+        status = ElectionStatus(board: board, timing: timing)
+    }
+
+    /// Serves and competes until a signal ends it.
+    ///
+    /// - Throws: what kept it from starting or from going on, as a sentence for people.
+    func run(signals: AsyncStream<Signals.Signal>?) async throws {
+        raiseDescriptorLimit()
+        let health = try sideServer(
+            "health", options.healthAddress, "--health-probe-bind-address",
+            [.healthz, .readyz { [status] in status.checks() }])
+        defer { health?.stop(within: .zero) }
+
+        let state = try StateDirectory(stateDirectoryPath, cluster: options.cluster)
+        let uid = try state.uid()
+        let (certificate, authority) = try servingCertificate(state)
+        let webhook = try server(
+            "webhook", options.bindAddress, "--bind-address", [admissionRoute], options.limits,
+            loops: options.threads ?? Server.coreCount, context: { certificate.context })
+        defer { webhook.stop(within: .zero) }
+        let metrics = try sideServer(
+            "metrics", options.metricsAddress, "--metrics-bind-address",
+            [
+                .metrics { [status, admissions] in
+                    status.families() + admissions.families() + certificate.families()
+                        + webhook.counters.families(server: "webhook") + [Self.buildInfo]
+                }
+            ])
+        defer { metrics?.stop(within: .zero) }
+
+        let candidate = Candidate(
+            cluster: options.cluster, uid: uid, timing: timing, store: try await openStore(), board: board,
+            status: status, log: log, releaseLimit: options.shutdownTimeout)
+        candidate.setWishes(options.namespaces.map { Wish($0, .lead(seconds: options.leaseSeconds)) })
+        announce(uid, webhook: webhook.address, health: health?.address, metrics: metrics?.address, authority)
+        try await compete(candidate, certificate, signals)
+
+        // What began before the signal is still answered, with denials from now on.
+        log.info("Stops serving")
+        let limit = options.shutdownTimeout
+        await withCheckedContinuation { continuation in
+            // Waits for the loops, which must not hold up a thread of Swift's tasks: a second signal needs one.
+            DispatchQueue.global().async {
+                webhook.stop(within: limit)
+                continuation.resume()
+            }
+        }
+    }
+
+    /// Takes part in the election until a signal ends that or it ends by itself, and keeps the certificate fresh.
+    private func compete(
+        _ candidate: Candidate, _ certificate: ServingCertificate, _ signals: AsyncStream<Signals.Signal>?
+    ) async throws {
+        let (happenings, inbox) = AsyncStream.makeStream(of: Happening.self)
+        let election = Task {
+            do {
+                try await candidate.run()
+                inbox.yield(.electionEnded(nil))
+            } catch {
+                inbox.yield(.electionEnded(error))
+            }
+        }
+        let clock = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: .seconds(1), clock: .continuous)
+                inbox.yield(.second)
+            }
+        }
+        // Goes on after this function: a second signal also cuts short what comes then.
+        Task { [log] in
+            guard let signals else { return }
+            var isLeaving = false
+            for await signal in signals {
+                switch signal {
+                case .hangup: break
+                case .interrupt, .terminate:
+                    if isLeaving {
+                        log.warning(
+                            "Ends at once, by a second signal; the leases of this cluster run out by themselves")
+                        _exit(ExitCode.failed)
+                    }
+                    isLeaving = true
+                }
+                inbox.yield(.signal(signal))
+            }
+        }
+        defer {
+            election.cancel()
+            clock.cancel()
+        }
+        for await happening in happenings {
+            switch happening {
+            case .second:
+                certificate.refresh(log)
+            case .signal(.hangup):
+                log.info("Looks at the certificate files, by SIGHUP")
+                certificate.refresh(log)
+            case .signal(.interrupt), .signal(.terminate):
+                log.info(
+                    options.releasesOnShutdown
+                        ? "Ends by a signal: frees all leases first"
+                        : "Ends by a signal: keeps the leases in this cluster")
+                candidate.leave(options.releasesOnShutdown ? .release : .handover)
+            case .electionEnded(let error?):
+                throw error
+            case .electionEnded(nil):
+                return
+            }
+        }
+    }
+
+    // MARK: - Parts
+
+    private var admissionRoute: Route {
+        Route(.post, "/validate") { [policy, board, admissions] in
+            let responder = AdmissionResponder(policy: policy, board: board, counters: admissions)
+            return { body, _, answer in
+                let status = unsafe body.withUnsafeBytes { unsafe responder.respond(to: $0, into: &answer) }
+                return status == 200
+                    ? Route.Answer(.ok, "application/json") : Route.Answer(.badRequest, "text/plain; charset=utf-8")
+            }
+        }
+    }
+
+    private func sideServer(
+        _ name: String, _ address: RunOptions.SideAddress, _ flag: String, _ routes: [Route]
+    ) throws -> Server? {
+        guard case .at(let address) = address else { return nil }
+        var limits = Limits()
+        // Probes and scrapes come a few at a time.
+        limits.connectionsMax = 256
+        return try server(name, address, flag, routes, limits, loops: 1, context: nil)
+    }
+
+    private func server(
+        _ name: String, _ address: SocketAddress, _ flag: String, _ routes: [Route], _ limits: Limits, loops: Int,
+        context: (@Sendable () -> ServerContext)?
+    ) throws -> Server {
+        do {
+            return try Server(
+                name, at: address, routes: routes, limits: limits, loops: loops, log: log, context: context)
+        } catch {
+            throw CommandFailure("\(flag) \(address): \(error)")
+        }
+    }
+
+    /// - Returns: also the file of the authority's certificate, when that was made here.
+    private func servingCertificate(_ state: StateDirectory) throws -> (ServingCertificate, authority: String?) {
+        if let chain = options.tlsCertificate, let key = options.tlsKey {
+            let files = try CertificateFiles(chain: chain, key: key, clientAuthorities: options.clientCA)
+            return (ServingCertificate(files: files, selfMade: nil), nil)
+        }
+        var names: [SubjectName] = [.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
+        let bound = Self.isAny(options.bindAddress) ? nil : ValueType.subjectName.parse(options.bindAddress.host)
+        for name in [bound].compactMap(\.self) + options.tlsNames where !names.contains(name) { names.append(name) }
+        let selfMade = SelfMadeCertificates(directory: state.certificates, names: names)
+        if try selfMade.ensure() { log.info("Made a serving certificate", ["file": selfMade.chain]) }
+        let files = try CertificateFiles(
+            chain: selfMade.chain, key: selfMade.key, clientAuthorities: options.clientCA)
+        return (ServingCertificate(files: files, selfMade: selfMade), selfMade.authority)
+    }
+
+    private func openStore() async throws -> any LeaseStore {
+        do {
+            let store = try await address.open(timeout: timing.requestTimeout)
+            try await store.probe()
+            return store
+        } catch let error as StoreError {
+            throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
+        } catch let error as StoreProbeFailure {
+            throw CommandFailure("the store \(address) cannot be used: \(error)")
+        }
+    }
+
+    /// Each connection needs a descriptor, and the limit that shells give is often too low (setrlimit(2)).
+    private func raiseDescriptorLimit() {
+        let needed = rlim_t(options.limits.connectionsMax + Self.otherDescriptors)
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
+            return
+        }
+        limit.rlim_cur = min(needed, limit.rlim_max)
+        _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        if limit.rlim_cur < needed {
+            log.warning(
+                "The limit of open files, \(limit.rlim_cur), is too low for --max-connections "
+                    + "\(options.limits.connectionsMax); raise it (ulimit -Hn)")
+        }
+    }
+
+    /// Beside the webhook's connections: those of the other ports, the store's files, loops, standard streams.
+    private static let otherDescriptors = 1024
+
+    private static let buildInfo = MetricFamily(
+        "leasehold_build_info", .gauge, help: "Always 1; the version is a label.",
+        [.init(1, labels: [("version", Program.version)])])
+
+    // MARK: - For the one who started it
+
+    private func announce(
+        _ uid: String, webhook: SocketAddress, health: SocketAddress?, metrics: SocketAddress?, _ authority: String?
+    ) {
+        let url = "https://\(Self.reachable(webhook))/validate"
+        let healthURL = health.map { "http://\(Self.reachable($0))/readyz" }
+        let metricsURL = metrics.map { "http://\(Self.reachable($0))/metrics" }
+        guard options.logFormat == .text else {
+            log.info(
+                "Started",
+                [
+                    "version": Program.version, "cluster": options.cluster, "uid": uid, "store": "\(address)",
+                    "admissions": url, "health": healthURL ?? "", "metrics": metricsURL ?? "", "ca": authority ?? "",
+                ])
+            return
+        }
+        var text = "leasehold \(Program.version)\n"
+        let lines: [(String, String?)] = [
+            ("cluster", "\(options.cluster), uid \(uid)"), ("namespaces", options.namespaces.joined(separator: " ")),
+            ("store", "\(address)"), ("admissions", url), ("health", healthURL), ("metrics", metricsURL),
+            ("CA", authority),
+        ]
+        for case (let label, let value?) in lines {
+            text += "  \(label)\(String(repeating: " ", count: 12 - label.count))\(value)\n"
+        }
+        if let authority, options.clientCA == nil {
+            let review =
+                #"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"UPDATE","#
+                + #""namespace":"\#(options.namespaces[0])","userInfo":{"username":"#
+                + #""system:serviceaccount:\#(options.namespaces[0]):operator"}}}"#
+            text += "Try it:\n  curl --cacert '\(authority)' \(url) -d '\(review)'\n"
+        }
+        console.err(text)
+    }
+
+    /// How a client on this machine reaches an address, by a name that the self-made certificate has.
+    private static func reachable(_ address: SocketAddress) -> String {
+        isAny(address) ? "localhost:\(address.port)" : address.description
+    }
+
+    private static func isAny(_ address: SocketAddress) -> Bool { ["", "0.0.0.0", "::"].contains(address.host) }
+}

@@ -1,0 +1,86 @@
+private import Glibc
+private import Platform
+
+/// The command line: finds the subcommand, parses its flags, runs it and says what went wrong.
+package enum Program {
+    static let version = "0.1.0"
+
+    static var commands: [any Command.Type] {
+        [
+            RunCommand.self, CheckCommand.self, StatusCommand.self, TransferCommand.self, VersionCommand.self,
+            HelpCommand.self,
+        ]
+    }
+
+    /// The whole life of the process; to be called by its main thread, first of all.
+    package static func main() -> Never {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        let holdsSignals = arguments.first.flatMap(command(named:))?.holdsSignals == true
+        let signals = holdsSignals ? Signals() : nil
+        let console = Console.process(signals: signals?.stream)
+        Task.detached { exit(await run(arguments, console: console)) }
+        signals?.deliver()
+        while true { pause() }
+    }
+
+    /// - Parameter arguments: without the program's own name.
+    /// - Returns: the exit code.
+    package static func run(_ arguments: [String], console: Console) async -> Int32 {
+        guard let name = arguments.first else {
+            console.err("leasehold: name a command: \(commandNames); leasehold --help explains them\n")
+            return ExitCode.usage
+        }
+        let rest = Array(arguments.dropFirst())
+        switch name {
+        case "--help", "-h":
+            return await start(HelpCommand.self, rest, console)
+        case "--version":
+            return await start(VersionCommand.self, rest, console)
+        default:
+            guard let command = command(named: name) else {
+                let near = Spelling.nearest(to: name, among: commands.map { $0.name })
+                console.err(
+                    "leasehold: unknown command \(Log.quoted(name)); "
+                        + (near.map { "did you mean \($0)?\n" } ?? "allowed: \(commandNames)\n"))
+                return ExitCode.usage
+            }
+            return await start(command, rest, console)
+        }
+    }
+
+    static func command(named name: String) -> (any Command.Type)? { commands.first { $0.name == name } }
+
+    static var commandNames: String { commands.map { $0.name }.joined(separator: ", ") }
+
+    private static func start<C: Command>(_ command: C.Type, _ arguments: [String], _ console: Console) async -> Int32 {
+        do {
+            let parser = FlagParser(flags: C.flags.flatMap(\.flags))
+            switch try parser.parse(arguments, environment: console.environment) {
+            case .help:
+                console.out(HelpText(width: console.width).command(C.self))
+                return ExitCode.done
+            case .options(let options, let operands):
+                try check(operands, of: C.self)
+                return try await C.run(options, operands: operands, console: console)
+            }
+        } catch let error as UsageError {
+            console.err("leasehold \(C.name): \(error.message)\n")
+            return ExitCode.usage
+        } catch {
+            console.err("leasehold \(C.name): \(error)\n")
+            return ExitCode.failed
+        }
+    }
+
+    private static func check<C: Command>(_ operands: [String], of command: C.Type) throws(UsageError) {
+        if operands.count > C.operands.count {
+            let allowed = C.operands.isEmpty ? "flags only" : C.operands.joined(separator: " ") + " and flags"
+            throw UsageError("got \(Log.quoted(operands[C.operands.count])) as well; allowed: \(allowed)")
+        }
+        if operands.count < C.operands.filter({ !$0.hasPrefix("[") }).count {
+            let missing = C.operands[operands.count...].joined(separator: " ")
+            throw UsageError(
+                "got no \(missing); allowed: leasehold \(C.name) \(C.operands.joined(separator: " ")) [flags]")
+        }
+    }
+}

@@ -1,0 +1,90 @@
+private import Platform
+
+/// A server's certificate files and the context made of them, made anew when they change.
+///
+/// Kubernetes replaces mounted Secrets and ConfigMaps by turning a symbolic link, certificate tools by renaming; both
+/// are noticed. A connection keeps the context that it began with. Any thread may ask for ``context``; one owner calls
+/// ``reloadIfChanged()`` from time to time (every second costs three stat(2) calls).
+package final class CertificateFiles: Sendable {
+    package enum Reload: Equatable, Sendable {
+        case unchanged
+        case reloaded
+        /// The new files cannot be used and the old context stays. Said once for each change of the files.
+        case failed(TLSError)
+    }
+
+    private let paths: Paths
+    private let current: Locked<Current>
+
+    private struct Paths {
+        let chain: String
+        let key: String
+        let clientAuthorities: String?
+
+        /// What the files look like now; nil for one that is missing.
+        func stamps() -> [SmallFile.Stamp?] {
+            ([chain, key] + (clientAuthorities.map { [$0] } ?? [])).map { SmallFile.stamp(of: $0) }
+        }
+
+        func load() throws(TLSError) -> ServerContext {
+            let identity = try Identity(chainFile: chain, keyFile: key)
+            guard let clientAuthorities else { return try ServerContext(identity: identity) }
+            return try ServerContext(
+                identity: identity, clientAuthorities: Certificate.all(file: clientAuthorities))
+        }
+    }
+
+    private struct Current {
+        var context: ServerContext
+        var stamps: [SmallFile.Stamp?]
+    }
+
+    /// Loads the files for the first time.
+    ///
+    /// - Parameters:
+    ///   - chain: PEM, the leaf first, then its intermediates.
+    ///   - key: PEM, not encrypted; may be the same file as `chain`.
+    ///   - clientAuthorities: PEM; when given, clients must have a certificate that one of these signed.
+    package init(chain: String, key: String, clientAuthorities: String? = nil) throws(TLSError) {
+        paths = Paths(chain: chain, key: key, clientAuthorities: clientAuthorities)
+        // Stamps first: a change that happens while loading is then seen by the next check.
+        let stamps = paths.stamps()
+        current = Locked(Current(context: try paths.load(), stamps: stamps))
+    }
+
+    /// What new connections should be made from.
+    package var context: ServerContext {
+        current.withLock { $0.context }
+    }
+
+    /// Looks at the files and, if they have changed, loads them all and lets new connections use them.
+    ///
+    /// Reads files, so not for an event loop. Not to be called twice at the same time.
+    package func reloadIfChanged() -> Reload {
+        let known = current.withLock { $0.stamps }
+        var stamps = paths.stamps()
+        guard stamps != known else { return .unchanged }
+
+        var result = load()
+        // Certificate and key are replaced one after the other; a pair that was read in between does not match. The
+        // second look is at what they have become; should it be too early again, the next check comes soon.
+        let stampsAfter = paths.stamps()
+        if stampsAfter != stamps {
+            stamps = stampsAfter
+            result = load()
+        }
+
+        switch result {
+        case .success(let context):
+            current.withLock { $0 = Current(context: context, stamps: stamps) }
+            return .reloaded
+        case .failure(let error):
+            current.withLock { $0.stamps = stamps }
+            return .failed(error)
+        }
+    }
+
+    private func load() -> Result<ServerContext, TLSError> {
+        do throws(TLSError) { return .success(try paths.load()) } catch { return .failure(error) }
+    }
+}

@@ -1,0 +1,49 @@
+/// The fields of an AdmissionReview's `request` on which decisions and messages rest (k8s.io/api/admission/v1, types.go).
+///
+/// Lives in its ``AdmissionScanner``; see ``Text`` for how long the values are valid.
+package struct AdmissionRequest {
+    /// A `GroupVersionKind` or a `GroupVersionResource`.
+    package struct GroupVersionName {
+        package internal(set) var group = Text()
+        package internal(set) var version = Text()
+        package internal(set) var name = Text()
+    }
+
+    package internal(set) var uid = Text()
+    package internal(set) var kind = GroupVersionName()
+    package internal(set) var resource = GroupVersionName()
+    package internal(set) var subResource = Text()
+    /// Empty for a cluster-scoped resource. For a Namespace object, the API server puts its own name here.
+    package internal(set) var namespace = Text()
+    /// Empty when the API server generates it, and for the deletion of a collection.
+    package internal(set) var name = Text()
+    package internal(set) var operation = Text()
+    package internal(set) var dryRun = false
+    package internal(set) var username = Text()
+    package internal(set) var groups: [Text] = []
+
+    /// Back to no request, keeping the memory.
+    mutating func reset() {
+        var groups: [Text] = []
+        swap(&groups, &self.groups)
+        groups.removeAll(keepingCapacity: true)
+        self = AdmissionRequest()
+        swap(&groups, &self.groups)
+    }
+
+    mutating func forEachText(_ body: (inout Text) throws(ScanError) -> Void) throws(ScanError) {
+        try body(&uid)
+        try body(&kind.group)
+        try body(&kind.version)
+        try body(&kind.name)
+        try body(&resource.group)
+        try body(&resource.version)
+        try body(&resource.name)
+        try body(&subResource)
+        try body(&namespace)
+        try body(&name)
+        try body(&operation)
+        try body(&username)
+        for index in groups.indices { try body(&groups[index]) }
+    }
+}

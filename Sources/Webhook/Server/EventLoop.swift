@@ -1,0 +1,273 @@
+private import CLinux
+private import Glibc
+internal import TLS
+
+/// One thread's share of a server: its listening socket, its epoll instance and its connections.
+///
+/// Confined to the thread that calls ``run()``; only the ``WakeUp`` and the orders reach it from outside.
+final class EventLoop {
+    /// A connection's place. The generation grows when a place is reused, and comes back with each event, so that an
+    /// event for the connection before cannot hit the one that has the place now.
+    private struct Place {
+        var generation: UInt32 = 0
+        var connection: Connection?
+    }
+
+    // Tokens that no place has: their index is over any number of connections.
+    private static let wakeUpToken = UInt64.max
+    private static let listenerToken = UInt64.max - 1
+    /// How long to leave clients waiting after the process ran out of descriptors or the system out of memory.
+    private static let acceptPauseMilliseconds: Int64 = 100
+    private static let trimMilliseconds: Int64 = 1000
+
+    private var thread = pthread_self()
+    private let bench: Workbench
+    private let orders: ServerOrders
+    private let wakeUp: WakeUp
+    private let makeContext: (@Sendable () -> ServerContext)?
+    private var poller: Poller
+    private var listener: Descriptor?
+    private var places: [Place] = []
+    private var freePlaces: [Int] = []
+    private var open = 0
+    /// Connections that have more to do although their sockets may stay quiet, and those that had in the turn before.
+    private var unfinished: [UInt64] = []
+    private var unfinishedBefore: [UInt64] = []
+    private var tokens: [UInt64] = []
+    /// Where accepting may go on, while it pauses.
+    private var acceptResumes: Int64?
+    private var hasToldOfPause = false
+    private var nextTrim: Int64 = 0
+
+    /// - Parameter makeContext: the TLS context for a new connection; nil for a plain server.
+    init(
+        listener: consuming Descriptor, wakeUp: WakeUp, bench: Workbench, orders: ServerOrders,
+        makeContext: (@Sendable () -> ServerContext)?
+    ) throws(ServerError) {
+        self.bench = bench
+        self.orders = orders
+        self.wakeUp = wakeUp
+        self.makeContext = makeContext
+        poller = try Poller(batch: 64)
+        try poller.add(wakeUp.descriptor, .input, token: Self.wakeUpToken)
+        try poller.add(listener.number, .input, token: Self.listenerToken)
+        self.listener = consume listener
+        bench.now = Timeouts.now()
+    }
+
+    /// Serves until it is told to stop.
+    func run() {
+        thread = pthread_self()
+        while true {
+            poller.wait(waitMilliseconds(), tokens: &tokens)
+            bench.now = Timeouts.now()
+            if orders.isStopping { stopAccepting() }
+            serveEvents()
+            serveUnfinished()
+            closeExpired()
+            resumeAccepting()
+            trim()
+            if bench.isStopping, open == 0 || bench.now >= orders.deadline { return closeAll() }
+        }
+    }
+
+    /// How long epoll may wait: until the next deadline, and not at all while there is something to do.
+    private func waitMilliseconds() -> Int32 {
+        guard unfinished.isEmpty else { return 0 }
+        var next = bench.timeouts.next ?? .max
+        if let acceptResumes { next = min(next, acceptResumes) }
+        if bench.pool.isLarge { next = min(next, nextTrim) }
+        if bench.isStopping { next = min(next, orders.deadline) }
+        return next == .max ? -1 : Int32(clamping: max(0, next - bench.now))
+    }
+
+    private func serveEvents() {
+        // Requests first: a handshake costs as much as a dozen of them. Handshakes that have to wait are reported again.
+        for token in tokens where token < Self.listenerToken {
+            if let connection = connection(token), !connection.isHandshaking { turn(of: connection, token) }
+        }
+        var handshakes = 0
+        for token in tokens {
+            if token == Self.wakeUpToken {
+                wakeUp.acknowledge()
+            } else if token == Self.listenerToken {
+                accept(atMost: Limits.acceptsPerTurn)
+            } else if handshakes < Limits.handshakesPerTurn, let connection = connection(token),
+                connection.isHandshaking
+            {
+                handshakes += 1
+                turn(of: connection, token)
+            }
+        }
+    }
+
+    private func serveUnfinished() {
+        guard !unfinished.isEmpty else { return }
+        swap(&unfinished, &unfinishedBefore)
+        for token in unfinishedBefore {
+            if let connection = connection(token) { turn(of: connection, token) }
+        }
+        unfinishedBefore.removeAll(keepingCapacity: true)
+    }
+
+    private func closeExpired() {
+        while let index = bench.timeouts.popExpired(at: bench.now) {
+            bench.counters.timeouts.wrappingAdd(1, ordering: .relaxed)
+            close(index)
+        }
+    }
+
+    private func trim() {
+        guard bench.now >= nextTrim else { return }
+        bench.pool.trim()
+        nextTrim = bench.now + Self.trimMilliseconds
+    }
+
+    // MARK: Connections
+
+    private func connection(_ token: UInt64) -> Connection? {
+        let index = Int(UInt32(truncatingIfNeeded: token))
+        guard index < places.count, places[index].generation == UInt32(truncatingIfNeeded: token >> 32) else {
+            return nil
+        }
+        return places[index].connection
+    }
+
+    private func token(_ index: Int) -> UInt64 {
+        UInt64(places[index].generation) << 32 | UInt64(index)
+    }
+
+    /// Gives a connection its turn and does what it wishes.
+    private func turn(of connection: Connection, _ token: UInt64) {
+        assert(pthread_equal(thread, pthread_self()) != 0, "an event loop is confined to its thread")
+        let interest: Poller.Interest
+        switch connection.proceed(at: bench) {
+        case .input: interest = .input
+        case .output: interest = .output
+        case .turn:
+            unfinished.append(token)
+            return
+        case .close: return close(Int(UInt32(truncatingIfNeeded: token)))
+        }
+        guard interest != connection.interest else { return }
+        connection.interest = interest
+        do {
+            try poller.change(connection.descriptor, interest, token: token)
+        } catch {
+            bench.log.error("a connection is closed", ["reason": "\(error)"])
+            close(Int(UInt32(truncatingIfNeeded: token)))
+        }
+    }
+
+    private func add(_ socket: consuming Descriptor) {
+        let index = freePlaces.popLast() ?? places.count
+        if index == places.count { places.append(Place()) }
+        do {
+            let transport = try Transport(socket, makeContext?())
+            let connection = Connection(transport, index: index, at: bench)
+            places[index].connection = connection
+            open += 1
+            try poller.add(connection.descriptor, .input, token: token(index))
+        } catch {
+            bench.log.error("a connection is closed", ["reason": "\(error)"])
+            close(index)
+        }
+    }
+
+    private func close(_ index: Int) {
+        bench.timeouts.cancel(index)
+        if let connection = places[index].connection {
+            connection.finish(at: bench)
+            open -= 1
+        }
+        places[index].connection = nil
+        places[index].generation &+= 1
+        freePlaces.append(index)
+        bench.counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    private func closeAll() {
+        for index in places.indices where places[index].connection != nil { close(index) }
+    }
+
+    // MARK: Accepting
+
+    private func accept(atMost limit: Int) {
+        var accepted = 0
+        while accepted < limit, let listener = listener?.number {
+            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+            let number = accept4(listener, nil, nil, flags)
+            guard number >= 0 else {
+                switch errno {
+                case EAGAIN: return
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccepting(because: errno)
+                // The client has gone again, or its network reports an error (accept(2)): its connection is no more.
+                default:
+                    accepted += 1
+                    continue
+                }
+            }
+            accepted += 1
+            hasToldOfPause = false
+            let socket = Descriptor(owning: number)
+            let counters = bench.counters
+            // Counted before it is checked, as the other loops count at the same time.
+            let open = counters.connectionsOpen.wrappingAdd(1, ordering: .relaxed).newValue
+            guard open <= bench.limits.connectionsMax else {
+                counters.connectionsOpen.wrappingSubtract(1, ordering: .relaxed)
+                counters.connectionsRefused.wrappingAdd(1, ordering: .relaxed)
+                continue
+            }
+            counters.connectionsAccepted.wrappingAdd(1, ordering: .relaxed)
+            var on: Int32 = 1
+            // Answers are written whole, so there is nothing to collect (RFC 9293, section 3.7.4). A failure means that
+            // the client has gone, which the first read will tell.
+            _ = unsafe setsockopt(
+                number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+            add(socket)
+        }
+    }
+
+    /// Leaves clients in the queue for a moment: what is missing comes back when some connection is closed, here or
+    /// elsewhere, and asking again at once would spin.
+    private func pauseAccepting(because code: Int32) {
+        bench.counters.acceptPauses.wrappingAdd(1, ordering: .relaxed)
+        if !hasToldOfPause {
+            let reason = "\(ServerError.system(doing: "accept a connection", code: code))"
+            bench.log.warning("new connections have to wait", ["reason": reason])
+            hasToldOfPause = true
+        }
+        acceptResumes = bench.now + Self.acceptPauseMilliseconds
+        watchListener(.none)
+    }
+
+    private func resumeAccepting() {
+        guard let resumes = acceptResumes, bench.now >= resumes else { return }
+        acceptResumes = nil
+        watchListener(.input)
+    }
+
+    private func watchListener(_ interest: Poller.Interest) {
+        guard let listener = listener?.number else { return }
+        do {
+            try poller.change(listener, interest, token: Self.listenerToken)
+        } catch {
+            // The descriptor is open and was added: only a kernel out of memory is left, and there is no way on.
+            fatalError("\(error)")
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Takes what is in the queue already, closes the listener, and lets each connection end after its request.
+    private func stopAccepting() {
+        guard !bench.isStopping else { return }
+        accept(atMost: SocketAddress.queueMax)
+        listener = nil
+        acceptResumes = nil
+        bench.isStopping = true
+        for index in places.indices {
+            if let connection = places[index].connection { turn(of: connection, token(index)) }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/// The bounds of one server.
+package struct Limits: Sendable {
+    /// Connections open at once, over all loops. New ones beyond are closed as they come.
+    package var connectionsMax = 10_000
+    /// A request's body, in bytes, after chunks are joined.
+    package var bodyBytesMax = 8 * 1024 * 1024
+    /// How long a handshake, a request from its first byte on, or a client that does not take its answer may last.
+    package var requestTimeout = Duration.seconds(10)
+    /// How long a connection may wait for its next request.
+    package var idleTimeout = Duration.seconds(90)
+
+    package init() {}
+
+    /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6).
+    static let lingerTimeout = Duration.seconds(2)
+    /// Bytes that one connection may read before the others of its loop have their turn.
+    static let turnBytesMax = 256 * 1024
+    /// Bytes of answers to pipelined requests that are collected before they are sent.
+    static let collectedBytesMax = 64 * 1024
+    /// Connections accepted in one turn of a loop.
+    static let acceptsPerTurn = 16
+    /// TLS handshakes moved on in one turn of a loop. Each costs as much as a dozen requests.
+    static let handshakesPerTurn = 4
+}

@@ -1,0 +1,99 @@
+internal import CLinux
+private import Glibc
+internal import TLS
+
+/// A connected socket, with TLS on it or without. Never waits. Confined to one loop.
+struct Transport: ~Copyable {
+    enum Transfer {
+        case moved(Int)
+        case wantsRead
+        case wantsWrite
+        /// The peer sends no more.
+        case closed
+        /// The connection is of no further use.
+        case failed
+    }
+
+    // Before the socket, so that it goes first.
+    private var tls: TLSConnection?
+    private let socket: Descriptor
+
+    /// - Parameter context: for the server's end of a TLS connection; nil for a plain one.
+    init(_ socket: consuming Descriptor, _ context: ServerContext?) throws(TLSError) {
+        tls = if let context { try TLSConnection(context, descriptor: socket.number) } else { nil }
+        self.socket = socket
+    }
+
+    var descriptor: Int32 { socket.number }
+    var isPlain: Bool { tls == nil }
+
+    /// Goes on with the TLS handshake; done at once on a plain socket.
+    mutating func handshake() -> TLSConnection.Progress {
+        if tls != nil { tls!.handshake() } else { .done }
+    }
+
+    /// Takes received bytes.
+    mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        if tls != nil { unsafe Transfer(tls!.read(into: buffer)) } else { unsafe receive(into: buffer) }
+    }
+
+    /// Whether received bytes wait in here, for which the socket will not become readable again.
+    var hasPending: Bool {
+        switch tls {
+        case .some(let tls): tls.hasPending
+        case nil: false
+        }
+    }
+
+    /// Sends bytes, possibly fewer than given. After `wantsRead` or `wantsWrite`, call it again with the same bytes and
+    /// possibly more after them.
+    mutating func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        if tls != nil { return unsafe Transfer(tls!.write(bytes)) }
+        while true {
+            let count = unsafe send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            if count >= 0 { return .moved(count) }
+            if errno == EINTR { continue }
+            return errno == EAGAIN ? .wantsWrite : .failed
+        }
+    }
+
+    /// Says that no more will be sent (close_notify), as far as that goes without waiting. On a plain socket the close
+    /// itself says so. Not to be called while a write wants to be continued.
+    mutating func sayGoodbye() {
+        if tls != nil { _ = tls!.shutdown() }
+    }
+
+    /// Closes the way to the client, after what was written. The way from it stays open: see ``discard(into:)``.
+    mutating func endOutput() {
+        sayGoodbye()
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Takes what still arrives, undecrypted, for the sake of taking it.
+    func discard(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        unsafe receive(into: buffer)
+    }
+
+    private func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        while true {
+            let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return .moved(count) }
+            if count == 0 { return .closed }
+            if errno == EINTR { continue }
+            return errno == EAGAIN ? .wantsRead : .failed
+        }
+    }
+}
+
+extension Transport.Transfer {
+    fileprivate init(_ transfer: TLSConnection.Transfer) {
+        self =
+            switch transfer {
+            case .moved(let count): .moved(count)
+            case .wantsRead: .wantsRead
+            case .wantsWrite: .wantsWrite
+            case .closed: .closed
+            case .failed: .failed
+            }
+    }
+}
