@@ -188,17 +188,23 @@ struct Node {
     /// - Returns: also the file of the authority's certificate, when that was made here.
     private func servingCertificate(_ state: StateDirectory) throws -> (ServingCertificate, authority: String?) {
         if let chain = options.tlsCertificate, let key = options.tlsKey {
-            let files = try CertificateFiles(chain: chain, key: key, clientAuthorities: options.clientCA)
-            return (ServingCertificate(files: files, selfMade: nil), nil)
+            return (ServingCertificate(files: try certificateFiles(chain, key), selfMade: nil), nil)
         }
         var names: [SubjectName] = [.dns("localhost"), .ip("127.0.0.1"), .ip("::1")]
         let bound = Self.isAny(options.bindAddress) ? nil : ValueType.subjectName.parse(options.bindAddress.host)
         for name in [bound].compactMap(\.self) + options.tlsNames where !names.contains(name) { names.append(name) }
         let selfMade = SelfMadeCertificates(directory: state.certificates, names: names)
         if try selfMade.ensure() { log.info("Made a serving certificate", ["file": selfMade.chain]) }
-        let files = try CertificateFiles(
-            chain: selfMade.chain, key: selfMade.key, clientAuthorities: options.clientCA)
+        let files = try certificateFiles(selfMade.chain, selfMade.key)
         return (ServingCertificate(files: files, selfMade: selfMade), selfMade.authority)
+    }
+
+    private func certificateFiles(_ chain: String, _ key: String) throws -> CertificateFiles {
+        do {
+            return try CertificateFiles(chain: chain, key: key, clientAuthorities: options.clientCA)
+        } catch {
+            throw CommandFailure("the files of --tls-certificate, --tls-key or --client-ca cannot be used: \(error)")
+        }
     }
 
     private func openStore() async throws -> any LeaseStore {

@@ -1,6 +1,4 @@
-internal import Controller
-private import Glibc
-internal import Storage
+internal import Controllerinternal import Storage
 
 /// The flags that say where the records are.
 struct StoreOptions {
@@ -53,17 +51,9 @@ struct StoreOptions {
     ///
     /// - Throws: ``UsageError``, or ``CommandFailure`` when the store cannot be used.
     func open(_ environment: [String: String]) async throws -> any LeaseStore {
-        if address == nil {
-            // Opening would make it, and an empty store answers every question wrongly.
-            let directory = "\(try stateDirectory(environment))/\(Self.defaultDirectory)"
-            guard unsafe access(directory, F_OK) == 0 else {
-                throw CommandFailure(
-                    "there is no store in \(directory): nothing has run with it yet. Name the store with --store")
-            }
-        }
         let address = try resolvedAddress(environment)
         do {
-            return try await address.open(timeout: timeout ?? Self.timeoutDefault)
+            return try await address.open(timeout: timeout ?? Self.timeoutDefault, creating: false)
         } catch {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         }

@@ -111,12 +111,13 @@ package struct StateDirectory: Sendable {
     }
 
     /// Makes a directory and its parents, for this user only (0700), and makes them last.
-    private static func make(_ directory: String) throws(ControllerError) {
+    private static func make(_ directory: String, hasParent: Bool = false) throws(ControllerError) {
         if unsafe mkdir(directory, 0o700) == 0 {
             try sync(parent(of: directory))
-        } else if errno == ENOENT, parent(of: directory) != directory {
+        } else if errno == ENOENT, !hasParent, parent(of: directory) != directory {
             try make(parent(of: directory))
-            try make(directory)
+            // Some file systems, such as /proc, say "no such file" of what cannot be made, whatever its parent.
+            try make(directory, hasParent: true)
         } else {
             let (failure, descriptor) = (errno, unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
             // Also when a file is in the way: EEXIST does not say what exists.

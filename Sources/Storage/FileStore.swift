@@ -105,7 +105,13 @@ package final class FileStore: LeaseStore {
         guard !path.contains("%"), !path.contains("\0") else {
             throw StoreAddressError("the path is taken as it is, without % escapes; write the characters themselves")
         }
-        return { [path] timeout throws(StoreError) in try FileStore(path, timeout: timeout) }
+        return { [path] timeout, creating throws(StoreError) in
+            // access(2) follows links, as opening does.
+            guard creating || unsafe access(path, F_OK) == 0 else {
+                throw .failed("There is no \(path), so nothing has run with this store yet. Check the spelling.")
+            }
+            return try FileStore(path, timeout: timeout)
+        }
     }
 
     private static func absolute(_ path: String) throws(StoreError) -> String {

@@ -1,7 +1,7 @@
 /// Which store to use, as `--store` names it: `file:///var/lib/leasehold`.
 package struct StoreAddress: Sendable, CustomStringConvertible {
-    /// Makes the store; the time is what each call may take.
-    typealias Opener = @Sendable (_ timeout: Duration) async throws(StoreError) -> any LeaseStore
+    /// Opens the store. The time is what each call may take; `creating`: whether to make what is missing of it.
+    typealias Opener = @Sendable (_ timeout: Duration, _ creating: Bool) async throws(StoreError) -> any LeaseStore
 
     /// Adding a backend means one file and one line here: the scheme, its forms for messages, and what reads the rest.
     private static let backends: [Backend] = [
@@ -34,9 +34,12 @@ package struct StoreAddress: Sendable, CustomStringConvertible {
 
     /// Opens the store; each call opens a new one, which for `memory:` is an empty one.
     ///
-    /// - Parameter timeout: how long each call to the store may take.
-    package func open(timeout: Duration) async throws(StoreError) -> any LeaseStore {
-        try await opener(timeout)
+    /// - Parameters:
+    ///   - timeout: how long each call to the store may take.
+    ///   - creating: whether to make what is missing of it; without that, a store that is not there is an error, where an
+    ///     empty one would be a wrong answer.
+    package func open(timeout: Duration, creating: Bool = true) async throws(StoreError) -> any LeaseStore {
+        try await opener(timeout, creating)
     }
 }
 

@@ -76,6 +76,12 @@ import Testing
         #expect(error?.description.contains("Not a directory") == true)
     }
 
+    @Test func `a directory that cannot be made although its parent exists is named`() {
+        // The kernel says ENOENT there, as if the parent were missing.
+        let error = #expect(throws: ControllerError.self) { try StateDirectory("/proc/state", cluster: "east") }
+        #expect(error?.description.contains("/proc/state") == true)
+    }
+
     @Test func `a directory without a name is refused`() {
         #expect(throws: ControllerError.self) { try StateDirectory("", cluster: "east") }
     }

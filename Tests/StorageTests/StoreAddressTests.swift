@@ -23,6 +23,15 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: "\(directory.path)/state/store/leases/team-a"))
     }
 
+    @Test func `a store that is not there is made only when asked to`() async throws {
+        let directory = try TemporaryDirectory()
+        let address = try StoreAddress("file:\(directory.path)/store")
+        await #expect(throws: StoreError.self) { try await address.open(timeout: .seconds(60), creating: false) }
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/store"))
+        _ = try await address.open(timeout: .seconds(60))
+        _ = try await address.open(timeout: .seconds(60), creating: false)
+    }
+
     @Test func `memory opens a store that nobody else has`() async throws {
         let address = try StoreAddress("memory:")
         let (one, other) = (try await address.open(timeout: .seconds(1)), try await address.open(timeout: .seconds(1)))

@@ -1,0 +1,85 @@
+import Dispatch
+import FoundationEssentials
+import Glibc
+
+/// The built `leasehold` as a process of its own; killed with this object when it still runs.
+final class ChildProcess: @unchecked Sendable {
+    // Written once, by the init.
+    private let pid: pid_t
+    private let exit: Task<Int32, Never>
+    private let outFile: String
+    private let errFile: String
+
+    /// The environment is empty but for what is given.
+    init(_ arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory) throws {
+        let name = UUID().uuidString
+        outFile = "\(directory.path)/\(name).out"
+        errFile = "\(directory.path)/\(name).err"
+        var actions = posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_addopen(&actions, 1, outFile, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        unsafe posix_spawn_file_actions_addopen(&actions, 2, errFile, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+
+        let binary = try Self.binary()
+        var argv = unsafe ([binary] + arguments).map { unsafe strdup($0) } + [nil]
+        var envp = unsafe environment.map { unsafe strdup("\($0)=\($1)") } + [nil]
+        defer { for unsafe pointer in unsafe argv + envp { unsafe free(pointer) } }
+        var pid: pid_t = 0
+        let code = unsafe posix_spawn(&pid, binary, &actions, nil, &argv, &envp)
+        guard code == 0 else { throw Failure(description: "cannot start \(binary): error \(code)") }
+        self.pid = pid
+        exit = Task { [pid] in
+            await withCheckedContinuation { continuation in
+                // Waits for as long as the process lives, so not on a thread of Swift's tasks.
+                Thread.detach {
+                    var status: Int32 = 0
+                    while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+                    let isSignal = status & 0x7F != 0
+                    continuation.resume(returning: isSignal ? -(status & 0x7F) : status >> 8 & 0xFF)
+                }
+            }
+        }
+    }
+
+    deinit {
+        // The pid is this child's as long as nobody waited for it; a child that has ended ignores it.
+        kill(pid, SIGKILL)
+    }
+
+    var out: String { (try? String(contentsOfFile: outFile, encoding: .utf8)) ?? "" }
+    var err: String { (try? String(contentsOfFile: errFile, encoding: .utf8)) ?? "" }
+
+    func send(_ signal: Int32) { kill(pid, signal) }
+
+    /// - Returns: the exit code, or the negative number of the signal that ended it.
+    func exitCode() async -> Int32 { await exit.value }
+
+    /// Beside the test's own executable, where SwiftPM builds everything.
+    private static func binary() throws -> String {
+        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let path = own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold"
+        guard FileManager.default.isExecutableFile(atPath: path) else { throw Failure(description: "no \(path)") }
+        return path
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private enum Thread {
+        static func detach(_ body: @escaping @Sendable () -> Void) {
+            DispatchQueue(label: "leasehold.test.process").async(execute: body)
+        }
+    }
+}
+
+/// Waits until another process has done something; for what sends no event here. Gives up after a long time.
+func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+    let limit = ContinuousClock.now + .seconds(120)
+    while try await !condition() {
+        guard .now < limit else { throw ChildProcess.Failure(description: "waited in vain: \(what)") }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+}

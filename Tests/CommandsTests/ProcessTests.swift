@@ -1,0 +1,103 @@
+import FoundationEssentials
+import Glibc
+import Testing
+
+@testable import Commands
+
+/// What only the built program can show: exit codes, streams, signals.
+struct ProcessTests {
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
+    private func run(
+        _ arguments: String..., environment: [String: String] = [:]
+    ) async throws -> (code: Int32, out: String, err: String) {
+        let process = try ChildProcess(
+            arguments, environment: environment.merging(["HOME": directory.path]) { given, _ in given }, in: directory)
+        return (await process.exitCode(), process.out, process.err)
+    }
+
+    @Test func `answers go to standard output, errors to standard error, in one line`() async throws {
+        let version = try await run("version")
+        #expect(version.code == 0)
+        #expect(version.out.hasPrefix("leasehold "))
+        #expect(version.err.isEmpty)
+        let help = try await run("run", "--help")
+        #expect(help.code == 0)
+        #expect(help.out.contains("--lease-duration"))
+        let wrong = try await run("run", "--lease-duration", "1h")
+        #expect(wrong.code == 2)
+        #expect(wrong.out.isEmpty)
+        #expect(wrong.err.hasPrefix("leasehold run: --lease-duration got \"1h\"; allowed: "))
+        #expect(wrong.err.split(separator: "\n").count == 1)
+    }
+
+    @Test func `takes its environment's variables`() async throws {
+        let wrong = try await run("status", environment: ["LEASEHOLD_OUTPUT": "xml"])
+        #expect(wrong.code == 2)
+        #expect(wrong.err == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, json\n")
+    }
+
+    @Test func `does not make a store by looking for one`() async throws {
+        let status = try await run("status")
+        #expect(status.code == 1)
+        #expect(status.err.contains("\(directory.path)/.local/state/leasehold/store"))
+        #expect(status.err.split(separator: "\n").count == 1)
+        #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/.local"))
+    }
+
+    @Test(arguments: [
+        (["--cluster", "east"], "--namespace got nothing; allowed: "),
+        (["--cluster", "east", "--namespace", "a", "--lease-duration", "5"], "--lease-duration 5s is too short for "),
+        (
+            ["--cluster", "east", "--namespace", "a", "--renew-interval", "1s", "--store-timeout", "2s"],
+            "--store-timeout got 2s; allowed: at most the --renew-interval, 1s"
+        ),
+        (["--cluster", "east", "--namespace", "a", "--tls-key", "k"], "--tls-certificate got nothing; allowed: "),
+        (
+            ["--cluster", "east", "--namespace", "a", "--tls-certificate", "c", "--tls-key", "k", "--tls-name", "n"],
+            "--tls-name got n; allowed: only without --tls-certificate"
+        ),
+        (
+            ["--cluster", "east", "--namespace", "kube-a", "--exclude-namespace", "kube-*"],
+            "--namespace kube-a and --exclude-namespace kube-* contradict each other"
+        ),
+        (
+            ["--cluster", "east", "--namespace", "a", "--metrics-bind-address", ":10250"],
+            "--metrics-bind-address got :10250, which --bind-address has"
+        ),
+        (["--namespace", "a"], "--cluster got nothing and has no default; allowed: "),
+    ])
+    func `run refuses flags that do not go together, in one line with code 2`(
+        arguments: [String], message: String
+    ) async {
+        let console = TestConsole()
+        let code = await Program.run(["run"] + arguments, console: console.console(environment: ["HOME": "/nowhere"]))
+        #expect(code == 2)
+        #expect(console.err.hasPrefix("leasehold run: \(message)"))
+        #expect(console.err.split(separator: "\n").count == 1)
+    }
+
+    @Test func `run says in one line why it cannot start`() async throws {
+        let free = ["--bind-address=127.0.0.1:0", "--health-probe-bind-address=0", "--metrics-bind-address=0"]
+        func failure(_ arguments: String...) async -> String {
+            let console = TestConsole()
+            let code = await Program.run(
+                ["run", "--cluster=east", "--namespace=team-a", "--log-level=error"] + free + arguments,
+                console: console.console(environment: ["HOME": directory.path]))
+            #expect(code == 1)
+            #expect(console.err.split(separator: "\n").count == 1)
+            return console.err
+        }
+        #expect(
+            await failure("--tls-certificate=\(directory.path)/none", "--tls-key=\(directory.path)/none")
+                .hasPrefix("leasehold run: the files of --tls-certificate, --tls-key or --client-ca cannot be used: "))
+        // An address of TEST-NET-1 (RFC 5737), which no machine has.
+        #expect(await failure("--bind-address=192.0.2.1:0").hasPrefix("leasehold run: --bind-address 192.0.2.1:0: "))
+        #expect(await failure("--store=file:/proc/store").contains("the store file:/proc/store cannot be opened"))
+        #expect(await failure("--state-directory=/proc/state").contains("/proc/state"))
+    }
+}

@@ -1,0 +1,162 @@
+import FoundationEssentials
+import Glibc
+import Testing
+
+@testable import Commands
+
+/// Two clusters as processes on one file store.
+struct RunTests {
+    private struct Cluster {
+        let process: ChildProcess
+        let name: String
+        let directory: TemporaryDirectory
+
+        /// With short timings; the second in the lease duration is the least that records can carry.
+        init(_ name: String, in directory: TemporaryDirectory, _ arguments: [String] = []) throws {
+            self.name = name
+            self.directory = directory
+            process = try ChildProcess(
+                [
+                    "run", "--cluster", name, "--namespace", "team-a", "--bind-address", "127.0.0.1:0",
+                    "--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0",
+                    "--lease-duration", "5s", "--renew-interval", "500ms", "--poll-interval", "500ms",
+                    "--grant-duration", "500ms", "--commit-margin", "500ms",
+                ] + arguments, environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
+        }
+
+        /// The port behind `label` in the start-up block.
+        func port(_ label: String) -> UInt16? {
+            for line in process.err.split(separator: "\n") where line.hasPrefix("  \(label) ") {
+                guard let match = line.firstMatch(of: /:\/\/127\.0\.0\.1:(\d+)\//) else { continue }
+                return UInt16(match.1)
+            }
+            return nil
+        }
+
+        func waitUntilStarted() async throws {
+            try await eventually("\(name) has started: \(process.err)") { port("admissions") != nil }
+        }
+
+        func post(_ review: [UInt8]) throws -> String {
+            let client = AdmissionClient(
+                port: try #require(port("admissions")),
+                authority: "\(directory.path)/clusters/\(name)/tls/ca.crt")
+            let (status, body) = try client.post(review)
+            #expect(status == 200)
+            return body
+        }
+    }
+
+    private let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+    }
+
+    /// From a service account of team-a.
+    private func review() throws -> [UInt8] {
+        let tests = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
+        return [UInt8](try Data(contentsOf: URL(filePath: tests + "/WebhookTests/Fixtures/01-create-guestbooks.json")))
+    }
+
+    private func leasehold(_ arguments: String...) async throws -> (code: Int32, out: String, err: String) {
+        let process = try ChildProcess(
+            arguments, environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
+        return (await process.exitCode(), process.out, process.err)
+    }
+
+    private func leader() async throws -> String? {
+        let status = try await leasehold("status", "--output", "json")
+        guard status.code == 0 else { return nil }
+        struct Document: Decodable {
+            struct Lease: Decodable {
+                var leader: String?
+                var isLed: Bool
+            }
+            var leases: [Lease]
+        }
+        let lease = try JSONDecoder().decode(Document.self, from: Data(status.out.utf8)).leases.first
+        return lease?.isLed == true ? lease?.leader : nil
+    }
+
+    @Test func `the leader's webhook admits, the other denies, and a transfer turns it round`() async throws {
+        let clusters = [try Cluster("east", in: directory), try Cluster("west", in: directory)]
+        for cluster in clusters { try await cluster.waitUntilStarted() }
+        var leader: String?
+        try await eventually("somebody leads") {
+            leader = try await self.leader()
+            return leader != nil
+        }
+        let first = try #require(clusters.first { $0.name == leader })
+        let second = try #require(clusters.first { $0.name != leader })
+        let review = try review()
+        try await eventually("\(first.name) admits") { try first.post(review).contains(#""allowed":true"#) }
+        try await eventually("\(second.name) knows who leads") {
+            let answer = try second.post(review)
+            #expect(answer.contains(#""allowed":false"#))
+            return answer.contains("is led by cluster \\\"\(first.name)\\\"") && answer.contains(#""code":403"#)
+        }
+
+        let check = try await leasehold("check", fixture, "--cluster", second.name)
+        #expect(check.code == 1)
+        #expect(check.out.contains("\(first.name) leads"))
+
+        let transfer = try await leasehold("transfer", "team-a", "--to", second.name, "--timeout", "120s")
+        #expect(transfer.code == 0, "\(transfer.err)")
+        #expect(transfer.out.hasPrefix("\(second.name) leads team-a after "))
+        try await eventually("\(second.name) admits") { try second.post(review).contains(#""allowed":true"#) }
+        #expect(try first.post(review).contains(#""allowed":false"#))
+
+        for cluster in clusters { cluster.process.send(SIGTERM) }
+        for cluster in clusters { #expect(await cluster.process.exitCode() == 0, "\(cluster.process.err)") }
+        let status = try await leasehold("status", "--namespace", "team-a")
+        #expect(status.code == 3)
+        #expect(status.out.contains("handover"))
+    }
+
+    private var fixture: String {
+        #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
+            + "/WebhookTests/Fixtures/01-create-guestbooks.json"
+    }
+
+    @Test func `a request that is no AdmissionReview gets 400 and why`() async throws {
+        let east = try Cluster("east", in: directory)
+        try await east.waitUntilStarted()
+        let client = AdmissionClient(
+            port: try #require(east.port("admissions")), authority: "\(directory.path)/clusters/east/tls/ca.crt")
+        let answer = try client.post(Array("{}".utf8))
+        #expect(answer.status == 400)
+        #expect(answer.body == "not an admission.k8s.io/v1 AdmissionReview\n")
+        #expect(try client.post([], to: "/elsewhere").status == 404)
+        east.process.send(SIGINT)
+        #expect(await east.process.exitCode() == 0)
+    }
+
+    @Test func `a hangup has the certificate files read again, and a broken one leaves the old in use`() async throws {
+        let east = try Cluster("east", in: directory)
+        try await east.waitUntilStarted()
+        let chain = "\(directory.path)/clusters/east/tls/tls.crt"
+        try "broken".write(toFile: chain, atomically: true, encoding: .utf8)
+        east.process.send(SIGHUP)
+        try await eventually("it says so") { east.process.err.contains("the old ones stay in use") }
+        #expect(try east.post(review()).contains(#""allowed""#))
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 0)
+    }
+
+    @Test func `another cluster under the same name is refused, with both uids`() async throws {
+        let east = try Cluster("east", in: directory)
+        try await east.waitUntilStarted()
+        try await eventually("it leads") { try await leader() == "east" }
+        let other = try TemporaryDirectory()
+        let impostor = try Cluster("east", in: other, ["--store", "file:\(directory.path)/store"])
+        #expect(await impostor.process.exitCode() == 1)
+        for directory in [directory, other] {
+            let uid = try String(contentsOfFile: "\(directory.path)/clusters/east/uid", encoding: .utf8)
+            #expect(impostor.process.err.contains(String(uid.prefix(36))))
+        }
+        #expect(try await leader() == "east")
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 0)
+    }
+}
