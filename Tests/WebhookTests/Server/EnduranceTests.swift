@@ -127,7 +127,7 @@ private struct Resources {
     let residentBytes: Int
 
     init() {
-        unsafe malloc_trim(0)
+        malloc_trim(0)
         heapBytes = Int(mallinfo2().uordblks)
         residentBytes = Self.residentBytes()
     }
