@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import Support
 import TLS
 import Testing
 
@@ -132,17 +133,17 @@ struct ServerTests {
     @Test(arguments: Wire.allCases, UInt64(0)..<8)
     func `a stream split anywhere gets the same answers`(wire: Wire, seed: UInt64) throws {
         let server = try Server.forTests(wire)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var stream: [UInt8] = []
         var expected: [String] = []
         for number in 0..<30 {
             // Up to the size of several TLS records and of every kind of buffer.
             let body = String(
-                repeating: "\(number % 10)", count: 1 + random.next(below: number % 10 == 9 ? 90_000 : 2000))
-            if random.next(below: 2) == 0 {
+                repeating: "\(number % 10)", count: 1 + random.below(number % 10 == 9 ? 90_000 : 2000))
+            if random.below(2) == 0 {
                 stream += Array(post(body).utf8)
             } else {
-                let size = 1 + random.next(below: body.utf8.count)
+                let size = 1 + random.below(body.utf8.count)
                 stream += Array("POST /validate HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
                 stream += Array("\(String(size, radix: 16))\r\n\(body.prefix(size))\r\n".utf8)
                 let rest = body.dropFirst(size)
@@ -154,7 +155,7 @@ struct ServerTests {
         let client = try TestClient(server.address, wire)
         var start = 0
         while start < stream.count {
-            let end = min(stream.count, start + 1 + random.next(below: 1 << (1 + random.next(below: 17))))
+            let end = min(stream.count, start + 1 + random.below(1 << (1 + random.below(17))))
             try client.send(Array(stream[start..<end]))
             start = end
         }
@@ -393,7 +394,7 @@ struct ServerTests {
         #expect(try client.request(post("x")).status == 200)
     }
 
-    @Test func `a handshake below TLS 1.2 or with garbage fails and is counted`() throws {
+    @Test func `a handshake of garbage fails and is counted`() throws {
         let server = try Server.forTests(.tls)
         let client = try TestClient(server.address, .plain)
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -401,6 +402,21 @@ struct ServerTests {
         #expect(server.counters.handshakeFailures.load(ordering: .relaxed) == 1)
         let other = try TestClient(server.address, .tls)
         #expect(try other.request(post("x")).status == 200)
+    }
+
+    @Test func `a client without the required certificate is refused`() throws {
+        let identity = TestIdentity.shared
+        let context = try ServerContext(
+            identity: try identity.authority.issue(
+                commonName: "test server", names: [.ip("127.0.0.1")], purpose: .server),
+            clientAuthorities: [identity.authority.certificate])
+        let server = try Server(
+            "test", at: SocketAddress(host: "127.0.0.1", port: 0), routes: [.echo], loops: 1,
+            log: Log(write: { _ in })
+        ) { context }
+        #expect(throws: (any Error).self) { try TestClient(server.address, .tls).request(post("x")) }
+        #expect(server.counters.handshakeFailures.load(ordering: .relaxed) == 1)
+        #expect(server.counters.answers(.ok) == 0)
     }
 
     @Test func `a new certificate serves new connections and drops no old one`() throws {
