@@ -32,11 +32,14 @@ extension Elector {
             return
         }
         members[index].retryAfter = nil
+        planIsDue = true
+        // A list that was sent earlier has been answered in between, and what is known now may be older than this answer:
+        // it decides nothing, and the next plan reads again.
+        guard request.sentStep >= members[index].answeredStep else { return }
         observe(index, object, sentStep: request.sentStep)
         members[index].decisive = Member.Decisive(
             sent: request.sent, sentStep: request.sentStep, presence: members[index].presence,
             firstReceived: members[index].firstReceived)
-        planIsDue = true
     }
 
     /// Notes what an answer showed of a member: the version, and when it was first received.
