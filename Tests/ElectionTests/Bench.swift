@@ -21,6 +21,8 @@ final class Bench {
     private(set) var held: [Request] = []
     /// All requests since ``forget()``.
     private(set) var sent: [Request] = []
+    /// The clocks when each request was sent.
+    private(set) var sentAt: [RequestID: Reading] = [:]
     /// All notes since ``forget()``.
     private(set) var notes: [Note] = []
     private(set) var ending: Ending?
@@ -205,6 +207,7 @@ final class Bench {
         }
         for request in output.requests {
             sent.append(request)
+            sentAt[request.id] = now
             inFlight[request.id] = request
             if holds(request) {
                 held.append(request)
