@@ -32,11 +32,14 @@ extension Elector {
             return
         }
         members[index].retryAfter = nil
+        planIsDue = true
         observe(index, object, sentStep: request.sentStep)
+        // A list received while this read was under way may have shown another state, and nobody knows which is newer:
+        // only a read that shows what is remembered decides. Otherwise the member is read again.
+        guard members[index].presence.shows(object) else { return }
         members[index].decisive = Member.Decisive(
             sent: request.sent, sentStep: request.sentStep, presence: members[index].presence,
             firstReceived: members[index].firstReceived)
-        planIsDue = true
     }
 
     /// Notes what an answer showed of a member: the version, and when it was first received.

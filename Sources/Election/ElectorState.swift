@@ -75,6 +75,15 @@ extension Elector {
             var record: MemberRecord? {
                 if case .record(let record, _) = self { record } else { nil }
             }
+
+            /// Whether an answer with this object (nil: none) is what is remembered.
+            func shows(_ object: RecordObject?) -> Bool {
+                switch self {
+                case .unread: false
+                case .absent: object == nil
+                case .record(_, let version): version == object?.version
+                }
+            }
         }
 
         /// A read of this one object: what rule "taker, step 3" decides by.

@@ -74,6 +74,22 @@ struct TakerTests {
         #expect(bench.leads("n"))
     }
 
+    @Test func `a list that was sent before the decisive read and answered after it was sent decides nothing`() throws {
+        let bench = following()
+        bench.holds = { $0.isRead(ofMember: "west") || $0.isList(.members) }
+        bench.run(for: .seconds(3))
+        let slowList = try bench.only()
+        let old = bench.store.perform(slowList.operation)
+        bench.run(for: .seconds(15))
+        let decisive = try #require(bench.held.last)
+        #expect(decisive.isRead(ofMember: "west"))
+        // West heartbeats after the list was carried out, so it leads on. The decisive read shows that.
+        bench.store.beat("west")
+        bench.answer(slowList, with: old)
+        bench.answer(decisive)
+        #expect(claims(bench).isEmpty)
+    }
+
     @Test func `the leases are listed again when a member became stale, before its lease is claimed`() throws {
         let bench = following()
         bench.run(for: .seconds(9))
