@@ -27,12 +27,12 @@ extension Elector {
 
     mutating func takeMemberRead(_ answer: Answer, index: Int, to request: Pending) {
         members[index].request = nil
+        planIsDue = true
         guard case .object(let object) = answer else {
             members[index].retryAfter = now
             return
         }
         members[index].retryAfter = nil
-        planIsDue = true
         observe(index, object, sentStep: request.sentStep)
         // A list received while this read was under way may have shown another state, and nobody knows which is newer:
         // only a read that shows what is remembered decides. Otherwise the member is read again.

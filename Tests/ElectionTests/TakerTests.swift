@@ -90,6 +90,20 @@ struct TakerTests {
         #expect(claims(bench).isEmpty)
     }
 
+    @Test func `a decisive read that failed is tried again after the retry interval`() throws {
+        let bench = following()
+        bench.holds = { $0.isRead(ofMember: "west") || $0.isList(.members) || $0.isMemberWrite }
+        bench.run(for: .seconds(3))
+        bench.answer(try #require(bench.held.first { $0.isList(.members) }))
+        bench.answer(try #require(bench.held.first { $0.isMemberWrite }))
+        bench.holds = { $0.isRead(ofMember: "west") || $0.isList(.members) }
+        bench.run(for: .seconds(13))
+        let decisive = try #require(bench.held.first { $0.isRead(ofMember: "west") })
+        bench.answer(decisive, .failed)
+        bench.run(for: timing.retryInterval)
+        #expect(bench.held.contains { $0.isRead(ofMember: "west") })
+    }
+
     @Test func `the leases are listed again when a member became stale, before its lease is claimed`() throws {
         let bench = following()
         bench.run(for: .seconds(9))
