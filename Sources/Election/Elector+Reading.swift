@@ -168,10 +168,13 @@ extension Elector {
         slots[position].firstReceived = now
         slots[position].attempts.removeAll()
         touch(position)
+        let lastSeen = slots[position].lastSeen
+        if case .unreadable = known {
+            // An unknown holder with an unknown duration: if it is deleted, the longest one counts.
+            slots[position].lastSeen = (lastSeen?.term ?? 0, max(lastSeen?.seconds ?? 0, timing.leaseDurationLimit))
+        }
         guard case .record(let record, _) = known else { return }
-        slots[position].lastSeen = (
-            max(slots[position].lastSeen?.term ?? 0, record.term), record.leaseDurationSeconds
-        )
+        slots[position].lastSeen = (max(lastSeen?.term ?? 0, record.term), record.leaseDurationSeconds)
         // A holder without a member record is absent from now on, as the next list of members will show.
         if !record.isFree, record.holderIdentity != identity.cluster { _ = memberPositionAdding(record.holderIdentity) }
         var holderBefore = ""

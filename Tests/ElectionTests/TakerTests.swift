@@ -299,6 +299,20 @@ struct TakerTests {
         #expect(claims(bench).isEmpty)
     }
 
+    @Test func `an unreadable lease record that somebody deleted is waited for as for the longest duration`() {
+        let bench = Bench.leading("m")
+        bench.store.put(.lease("n"), Array("garbage".utf8))
+        bench.step(.noticed)
+        bench.want("n")
+        bench.run(for: .seconds(600))
+        bench.store.delete(.lease("n"))
+        bench.step(.noticed)
+        bench.run(for: timing.deletionWait(ofSeconds: timing.leaseDurationLimit) - .milliseconds(1))
+        #expect(claims(bench).isEmpty)
+        bench.run(for: .milliseconds(2))
+        #expect(bench.leads("n"))
+    }
+
     @Test(arguments: ["", "{}", "[1]", "{\"holderIdentity\": \"\"}"])
     func `an unreadable lease record is never claimed and does not stop the other namespaces`(text: String) {
         let bench = Bench.leading("m")
