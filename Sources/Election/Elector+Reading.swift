@@ -141,13 +141,16 @@ extension Elector {
 
     /// A record of another version: is it an own attempt, the claim that is held, or somebody else's?
     private mutating func reconcile(_ position: Int, with record: LeaseRecord, version: Version) {
+        // Rule "an unclear answer": the attempt's own id says which one landed. It stays when somebody has changed
+        // only the handover fields since.
         let attempt = slots[position].attempts.first {
-            $0.kind == .claim && $0.record.claim == record.claim && record.incarnation == identity.incarnation
+            $0.record.write == record.write || $0.kind != .ask && $0.record.claim == record.claim
         }
         know(position, .record(record, version))
-        if let attempt {
-            // Rule "an unclear answer": the claim's own id says which attempt landed.
-            own.leaseSequence += 1
+        // Others list the leases again when this number has grown.
+        if attempt != nil { own.leaseSequence += 1 }
+        if attempt?.kind == .free { output.notes.append(.gaveBack(namespace: slots[position].namespace)) }
+        if let attempt, attempt.kind == .claim {
             adopt(attempt, at: position, isAcknowledged: false)
         } else if let claim = slots[position].claim {
             // Rule "using a claim": a claim that its record, listed after the acknowledgement, no longer shows has

@@ -227,6 +227,19 @@ struct HolderTests {
         #expect(!bench.leads("n"))
     }
 
+    @Test func `other clusters learn of a lease record whose unclear write landed`() throws {
+        let bench = Bench.leading("n")
+        bench.holds = \.isLeaseWrite
+        bench.step(.wishes([Wish("n", .forget)]))
+        bench.run(for: .seconds(4))
+        bench.answer(try bench.only(), .unclearButLanded)
+        #expect(bench.store.lease("n")?.isFree == true)
+        let before = try #require(bench.store.member("east")?.leaseSequence)
+        bench.run(for: .seconds(3))
+        #expect(try #require(bench.store.member("east")?.leaseSequence) > before)
+        #expect(bench.notes.contains(.gaveBack(namespace: "n")))
+    }
+
     // MARK: Deposed
 
     @Test func `a member record of another incarnation ends this one at once and is never adopted`() {
