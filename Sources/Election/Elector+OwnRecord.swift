@@ -13,10 +13,10 @@ extension Elector {
         case .active, .leaving:
             if own.mustReadBack {
                 if isDue(after: timing.retryInterval, since: own.lastRead) { readOwn() }
-            } else if own.checkIsWanted {
-                readOwn()
             } else if let state = nextState() {
                 writeOwn(state)
+            } else if own.checkIsWanted, isDue(after: timing.retryInterval, since: own.checkFailed) {
+                readOwn()
             }
         }
     }
@@ -174,11 +174,13 @@ extension Elector {
     mutating func takeOwnRead(_ answer: Answer, to request: Pending) {
         own.request = nil
         guard case .object(let object) = answer else {
-            // Not known: tried again after the retry interval.
-            if phase != .joining { own.mustReadBack = true }
+            // Not known: tried again after the retry interval. A mere check does not hold the heartbeats back.
+            own.checkIsWanted = !own.mustReadBack
+            own.checkFailed = now
             return
         }
         own.mustReadBack = false
+        own.checkFailed = nil
         guard let object else { return takeOwnAbsence() }
         let record: MemberRecord
         do {

@@ -28,6 +28,8 @@ extension Elector {
         var mustReadBack = false
         /// Whether somebody waits for a proof that the record is still this incarnation's.
         var checkIsWanted = false
+        /// When the last read failed; nil: it did not.
+        var checkFailed: Reading?
         /// When the last request that showed this incarnation was sent.
         var confirmedStep: UInt64 = 0
         var lastWrite: Reading?

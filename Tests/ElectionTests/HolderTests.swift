@@ -180,6 +180,27 @@ struct HolderTests {
         #expect(try bench.only().isMemberWrite)
     }
 
+    @Test func `a check of the own record that fails does not hold back the heartbeats`() throws {
+        let store = Records()
+        store.beat("east", incarnation: "0", state: .handover, quiet: 3)
+        store.hold("n", by: "east", incarnation: "0")
+        let bench = Bench(on: store)
+        bench.holds = { $0.name == .member("east") }
+        bench.want("n")
+        bench.answer(try bench.only())
+        bench.answer(try bench.only())  // took over; the record of the earlier incarnation asks for a check
+        #expect(try bench.only().isRead(ofMember: "east"))
+        bench.pass(.seconds(3))
+        bench.answer(try bench.only(), .unclear)
+        let heartbeat = try bench.only()
+        #expect(heartbeat.isMemberWrite)
+        bench.answer(heartbeat)
+        #expect(bench.leaseWrites("n").isEmpty)
+        bench.run(for: Timing().retryInterval)
+        bench.answer(try bench.only())
+        #expect(bench.leads("n"), "the check is tried again")
+    }
+
     @Test(arguments: [Bench.Outcome.unclearButLanded, .unclear])
     func `an unclear claim is led only once a read shows it`(outcome: Bench.Outcome) throws {
         let bench = Bench(on: Records())
