@@ -244,6 +244,11 @@ extension Elector {
 
     /// Rule "starting": what to do about the record of another incarnation of this cluster.
     private mutating func join(_ record: MemberRecord, version: Version) {
+        if version != own.version {
+            // A take-over attempted on another version can no longer land: nothing is left to leave.
+            own.attempts.removeAll()
+            if let farewell = own.farewell { return leave(farewell) }
+        }
         let isSameUID = record.uid == identity.uid
         if record.state == .stopped || (record.state == .handover && isSameUID) {
             return takeOver(record, version: version)

@@ -349,6 +349,23 @@ struct GivingBackTests {
         #expect(bench.sent.allSatisfy { !$0.isWrite })
     }
 
+    @Test func `a standby whose take-over another replica won leaves when told to`() throws {
+        let store = Records()
+        store.beat("east", incarnation: "0", state: .handover, quiet: 3)
+        let bench = Bench(on: store)
+        bench.holds = \.isMemberWrite
+        bench.tick()
+        let takeover = try bench.only()
+        store.beat("east", incarnation: "2")
+        bench.answer(takeover)
+        bench.step(.leave(.handover))
+        for _ in 0..<20 {
+            store.beat("east", incarnation: "2")
+            bench.run(for: .seconds(3))
+        }
+        #expect(bench.ending == .handedOver)
+    }
+
     @Test(arguments: [Bench.Outcome.truth, .unclear, .unclearButLanded, .failed])
     func `a farewell during a take-over waits for its outcome`(outcome: Bench.Outcome) throws {
         let store = Records()
