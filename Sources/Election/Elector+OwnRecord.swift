@@ -74,7 +74,7 @@ extension Elector {
     }
 
     /// The longest duration of any claim, held, in flight or planned.
-    private var longestDuration: Int {
+    var longestDuration: Int {
         var longest = 0
         for slot in slots {
             longest = max(longest, slot.wanted ?? 0, slot.claim?.written ?? 0)

@@ -135,6 +135,21 @@ struct GivingBackTests {
         #expect(bench.store.lease("n")?.acquireTime == "2026-01-02T03:04:05.000000Z")
     }
 
+    @Test func `until the inherited wait is over a claim carries at least the duration that it replaces`() {
+        let bench = successor(of: .handover, quiet: 20, seconds: 30, wants: true)
+        // The longer duration must be declared first.
+        bench.run(for: timing.retryInterval)
+        #expect(bench.leads("n"))
+        #expect(bench.store.lease("n")?.leaseDurationSeconds == 30)
+        // Honoured is the shorter one at once.
+        #expect(bench.published.entries[0].limit == (timing.window(ofSeconds: 15) - .seconds(2)).nanoseconds)
+        bench.run(for: timing.inheritedWait(ofSeconds: 20) - timing.retryInterval - .milliseconds(1))
+        #expect(bench.store.lease("n")?.leaseDurationSeconds == 30)
+        bench.run(for: .milliseconds(2))
+        #expect(bench.store.lease("n")?.leaseDurationSeconds == 15)
+        #expect(bench.leads("n"))
+    }
+
     @Test func `until the inherited wait is over the own lapsed claim too is replaced by one as long`() {
         let bench = successor(of: .handover, quiet: 200, seconds: 30, wants: true)
         bench.now.realtime += 3600_000_000_000
