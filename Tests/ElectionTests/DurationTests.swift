@@ -46,7 +46,9 @@ struct DurationTests {
         #expect(bench.leaseWrites("n").isEmpty)
     }
 
-    @Test func `the shortest duration sent counts until a later write is acknowledged, whatever is read back`() throws {
+    @Test func `the shortest duration sent counts until a later write is acknowledged, whatever is read back`()
+        throws
+    {
         let bench = Bench.leading("n")
         bench.want("n", seconds: 12)
         bench.holds = \.isLeaseWrite
@@ -90,4 +92,15 @@ struct DurationTests {
         #expect(bench.leads("n"))
     }
 
+    @Test(arguments: [Int.min, -1, 0, 1, 3, 11, 301, 86_401, Int.max])
+    func `a duration that cannot be kept safely is refused, said so, and the lease is given back`(seconds: Int) {
+        let bench = Bench.leading("n")
+        bench.want("n", seconds: seconds)
+        #expect(bench.notes.contains { if case .refused("n", _) = $0 { true } else { false } })
+        #expect(!bench.leads("n"))
+        bench.run(for: .seconds(4))
+        #expect(bench.store.lease("n")?.isFree == true)
+        bench.want("n", seconds: 15)
+        #expect(bench.leads("n"))
+    }
 }
