@@ -43,6 +43,18 @@ struct StartingTests {
         #expect(after.leaseSequence > before.leaseSequence && after.sequence > before.sequence)
     }
 
+    @Test(arguments: [(UInt64.max, 1), (1, .max), (.max - 1, 1)] as [(UInt64, UInt64)])
+    func `a record whose sequences cannot grow is foreign`(sequence: UInt64, leaseSequence: UInt64) throws {
+        let store = Records()
+        let record = MemberRecord(
+            cluster: "east", uid: "uid-of-east", incarnation: "east-0", sequence: sequence, state: .stopped,
+            quietSeconds: 0, leaseSequence: leaseSequence, renewTime: "", renewIntervalSeconds: 3)
+        let version = store.put(.member("east"), record.encoded())
+        let bench = Bench(on: store)
+        bench.tick()
+        #expect(bench.ending != nil && store.version(.member("east")) == version)
+    }
+
     @Test func `a standby reads the record every second`() {
         let bench = starting()
         bench.forget()

@@ -335,6 +335,17 @@ struct TakerTests {
         #expect(bench.term("n") == 8)
     }
 
+    @Test(arguments: [UInt64.max, UInt64.max - 1])
+    func `a lease record whose term cannot grow is never claimed`(term: UInt64) {
+        let bench = Bench.leading("m")
+        bench.store.hold("n", by: "", term: term)
+        bench.step(.noticed)
+        bench.want("n")
+        bench.now.realtime += 100_000_000_000
+        bench.run(for: .seconds(10))
+        #expect(bench.leads("m") && bench.leaseWrites("n").isEmpty)
+    }
+
     @Test func `terms only grow over many changes of the holder`() {
         let store = Records()
         let bench = Bench.leading("n", on: store)
