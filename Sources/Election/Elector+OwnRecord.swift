@@ -257,7 +257,7 @@ extension Elector {
             guard now.elapsedForWait(since: seen.firstReceived) >= wait(before: record) else { return }
             return takeOver(record, version: version)
         }
-        if let seen = own.seen, !isSameUID, seen.record.uid == record.uid {
+        if let seen = own.seen, !isSameUID, record.state == .live, seen.record.uid == record.uid {
             return end(
                 .refused(
                     "two clusters use the name \"\(identity.cluster)\": this one has uid \(identity.uid), and one with "
@@ -275,8 +275,11 @@ extension Elector {
 
     /// For how long a record must stay unchanged before it is taken over.
     private func wait(before record: MemberRecord) -> Duration {
-        record.uid == identity.uid
-            ? timing.standbyTakeover(after: takeovers) : timing.staleness(ofSeconds: record.quietSeconds)
+        let standby = timing.standbyTakeover(after: takeovers)
+        if record.uid == identity.uid { return standby }
+        let quiet = timing.staleness(ofSeconds: record.quietSeconds)
+        // A cluster without any lease has no quiet time; it is given the time for a heartbeat all the same.
+        return record.state == .live ? max(quiet, standby) : quiet
     }
 
     private mutating func takeOver(_ record: MemberRecord?, version: Version?) {

@@ -213,6 +213,28 @@ struct StartingTests {
         #expect(bench.notes.contains(.tookOver(previous: "east-0", uidChanged: true)))
     }
 
+    @Test func `another uid without any lease is given the time to show that it is live`() {
+        let bench = starting(uid: "uid-of-another", quiet: 0)
+        bench.run(for: .seconds(8))
+        #expect(!hasTakenOver(bench))
+        bench.store.beat("east", uid: "uid-of-another", incarnation: "0", quiet: 0)
+        bench.run(for: .seconds(1))
+        guard case .refused = bench.ending else {
+            Issue.record("it goes on")
+            return
+        }
+    }
+
+    @Test func `another uid that leaves while it is watched is waited for, not refused`() {
+        let bench = starting(uid: "uid-of-another")
+        bench.run(for: .seconds(3))
+        bench.store.beat("east", uid: "uid-of-another", incarnation: "0", state: .handover, quiet: 3)
+        bench.run(for: .seconds(2))
+        #expect(bench.ending == nil && !hasTakenOver(bench))
+        bench.run(for: .seconds(4))
+        #expect(hasTakenOver(bench))
+    }
+
     @Test func `another uid that stopped is taken over at once`() {
         #expect(hasTakenOver(starting(uid: "uid-of-another", state: .stopped, quiet: 0)))
     }
