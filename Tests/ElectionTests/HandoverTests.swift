@@ -132,6 +132,19 @@ struct HandoverTests {
 
     // MARK: The others
 
+    @Test func `a cluster that is not preferred waits two polls before it claims a lease that a live one asked for`() {
+        let bench = Bench.leading("m")
+        bench.store.beat("north")
+        bench.run(for: .seconds(3))
+        bench.store.hold("n", by: "", preferred: "north", wantedBy: "north")
+        bench.want("n")
+        bench.step(.noticed)
+        bench.run(for: timing.pollInterval * 2 - .milliseconds(1))
+        #expect(bench.leaseWrites("n").isEmpty)
+        bench.run(for: .milliseconds(2))
+        #expect(bench.leads("n"))
+    }
+
     @Test func `a cluster that is not preferred claims a free lease at once when nobody live asked for it`() {
         for wantedBy in [nil, "nowhere", "north"] as [String?] {
             let bench = Bench.leading("m")
@@ -142,6 +155,25 @@ struct HandoverTests {
             bench.step(.noticed)
             #expect(bench.leads("n"))
         }
+    }
+
+    @Test func `a wish that its cluster dropped does not make others give the lease back again and again`() {
+        // North asked, then no longer wanted the namespace: it lives on and never claims.
+        let bench = leading()
+        bench.store.edit("n") {
+            $0.preferredHolder = "north"
+            $0.wantedBy = "north"
+        }
+        bench.step(.noticed)
+        var drops = 0
+        for _ in 0..<100 {
+            bench.forget()
+            bench.store.beat("north")
+            bench.run(for: .seconds(3))
+            drops += bench.notes.count { if case .givingBack = $0 { true } else { false } }
+        }
+        #expect(bench.leads("n"))
+        #expect(drops == 0)
     }
 
     @Test func `a new preference is seen by the notice, within a poll`() {
