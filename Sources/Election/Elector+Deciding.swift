@@ -231,10 +231,8 @@ extension Elector {
         readyHead = 0
         for position in slots.indices { consider(position) }
         isHandingOver = slots.contains { isMoving($0) }
-        if phase == .active, let longest = slots.lazy.compactMap(\.wanted).max(), longest > declaredQuiet {
-            // A longer duration is declared as soon as may be, so that its claims can follow.
-            own.isHurried = true
-        }
+        // A longer duration is declared as soon as may be, so that its claims can follow.
+        if phase == .active, longestDuration > declaredQuiet { own.isHurried = true }
     }
 
     /// Does, queues or times what one lease needs.

@@ -327,8 +327,9 @@ package struct Elector: Sendable {
         for position in inPublication {
             if case .dropped = slots[position].granting { slots[position].granting = .ended(since: now) }
             if slots[position].shortened == .unpublished { slots[position].shortened = .published(at: now) }
+            // Only these: most tables are published for a new claim, and there may be thousands of those in a row.
+            consider(position)
         }
         inPublication.removeAll(keepingCapacity: true)
-        planIsDue = true
     }
 }
