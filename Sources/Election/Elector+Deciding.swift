@@ -197,7 +197,7 @@ extension Elector {
     /// duration may be freed. The earlier one may be paused inside its window; that holds for a lease that this
     /// incarnation has claimed again, too, since the earlier one does not know yet.
     private func freeingRest(_ seconds: Int) -> Duration {
-        guard let inherited, !inheritedIsOver else { return .zero }
+        guard let inherited else { return .zero }
         return timing.freeingWait(ofSeconds: seconds) - now.elapsedForWait(since: inherited.since)
     }
 
