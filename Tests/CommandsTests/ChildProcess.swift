@@ -15,7 +15,7 @@ final class ChildProcess: @unchecked Sendable {
         let name = UUID().uuidString
         outFile = "\(directory.path)/\(name).out"
         errFile = "\(directory.path)/\(name).err"
-        var actions = posix_spawn_file_actions_t()
+        var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
