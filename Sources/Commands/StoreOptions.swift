@@ -1,4 +1,5 @@
-internal import Controllerinternal import Storage
+internal import Controller
+internal import Storage
 
 /// The flags that say where the records are.
 struct StoreOptions {

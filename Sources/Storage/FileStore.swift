@@ -107,7 +107,7 @@ package final class FileStore: LeaseStore {
         }
         return { [path] timeout, creating throws(StoreError) in
             // access(2) follows links, as opening does.
-            guard creating || unsafe access(path, F_OK) == 0 else {
+            guard unsafe creating || access(path, F_OK) == 0 else {
                 throw .failed("There is no \(path), so nothing has run with this store yet. Check the spelling.")
             }
             return try FileStore(path, timeout: timeout)

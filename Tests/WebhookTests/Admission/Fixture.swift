@@ -17,7 +17,7 @@ enum Fixture {
 }
 
 /// The same sequence for the same seed on every Swift release (SplitMix64).
-struct SeededGenerator {
+struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) {

@@ -247,20 +247,20 @@ struct RequestParserTests {
     ) {
         var random = SeededGenerator(seed: seed)
         var stream: [UInt8] = []
-        for _ in 0..<1 + random.next(below: 6) {
-            let body = String(repeating: "0123456789", count: random.next(below: 40))
-            switch random.next(below: 5) {
+        for _ in 0..<1 + random.below(6) {
+            let body = String(repeating: "0123456789", count: random.below(40))
+            switch random.below(5) {
             case 0: stream += Array("GET /page?\(seed) HTTP/1.1\r\nHost: h\r\n\r\n".utf8)
             case 1: stream += Array(post(body, "X-Filler: \(body)\r\n").utf8)
             case 2:
                 stream += Array("\r\n\(Self.chunked("\(String(body.count, radix: 16))\r\n\(body)\r\n0\r\n\r\n"))".utf8)
             case 3: stream += Array(Self.chunked("3\r\nabc\r\n4;x\r\ndefg\r\n0\r\nT: u\r\n\r\n").utf8)
-            default: stream += Array(Self.refused[random.next(below: Self.refused.count)].request.utf8)
+            default: stream += Array(Self.refused[random.below(Self.refused.count)].request.utf8)
             }
         }
         // A mutation may make anything of it; it must still be the same however it is split.
-        if random.next(below: 3) == 0 {
-            for _ in 0..<3 { stream[random.next(below: stream.count)] = UInt8(random.next(below: 256)) }
+        if random.below(3) == 0 {
+            for _ in 0..<3 { stream[random.below(stream.count)] = UInt8(random.below(256)) }
         }
         let whole = parse([stream])
         #expect(parse(stream.map { [$0] }) == whole)
@@ -268,7 +268,7 @@ struct RequestParserTests {
             var pieces: [[UInt8]] = []
             var start = 0
             while start < stream.count {
-                let end = min(stream.count, start + 1 + random.next(below: 1 + random.next(below: 2000)))
+                let end = min(stream.count, start + 1 + random.below(1 + random.below(2000)))
                 pieces.append(Array(stream[start..<end]))
                 start = end
             }

@@ -138,11 +138,11 @@ struct ServerTests {
         for number in 0..<30 {
             // Up to the size of several TLS records and of every kind of buffer.
             let body = String(
-                repeating: "\(number % 10)", count: 1 + random.next(below: number % 10 == 9 ? 90_000 : 2000))
-            if random.next(below: 2) == 0 {
+                repeating: "\(number % 10)", count: 1 + random.below(number % 10 == 9 ? 90_000 : 2000))
+            if random.below(2) == 0 {
                 stream += Array(post(body).utf8)
             } else {
-                let size = 1 + random.next(below: body.utf8.count)
+                let size = 1 + random.below(body.utf8.count)
                 stream += Array("POST /validate HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".utf8)
                 stream += Array("\(String(size, radix: 16))\r\n\(body.prefix(size))\r\n".utf8)
                 let rest = body.dropFirst(size)
@@ -154,7 +154,7 @@ struct ServerTests {
         let client = try TestClient(server.address, wire)
         var start = 0
         while start < stream.count {
-            let end = min(stream.count, start + 1 + random.next(below: 1 << (1 + random.next(below: 17))))
+            let end = min(stream.count, start + 1 + random.below(1 << (1 + random.below(17))))
             try client.send(Array(stream[start..<end]))
             start = end
         }
