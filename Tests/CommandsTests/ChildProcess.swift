@@ -26,7 +26,10 @@ final class ChildProcess: Sendable {
         let binary = try Self.binary()
         var argv = unsafe ([binary] + arguments).map { unsafe strdup($0) } + [nil]
         var envp = unsafe environment.map { unsafe strdup("\($0)=\($1)") } + [nil]
-        defer { for unsafepointer in unsafe argv + envp { unsafe free(pointer) } }
+        defer {
+            for index in unsafe argv.indices { unsafe free(argv[index]) }
+            for index in unsafe envp.indices { unsafe free(envp[index]) }
+        }
         var pid: pid_t = 0
         let code = unsafe posix_spawn(&pid, binary, &actions, nil, &argv, &envp)
         guard code == 0 else { throw Failure(description: "cannot start \(binary): error \(code)") }
