@@ -1,12 +1,13 @@
 // Linux calls that the Swift overlay of glibc leaves out.
 #pragma once
+#include <malloc.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 #include <time.h>
-#include <pthread.h>
-#include <sys/socket.h>
 
 // Declared by hand, since the headers show them only under _GNU_SOURCE, which modules must not differ in.
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);

@@ -56,8 +56,9 @@ package struct Timing: Hashable, Sendable {
     /// The wait before a failed store request is tried again.
     package var retryInterval: Duration { renewInterval / 3 }
 
-    /// How often leases are listed while a planned handover is under way: as often as a webhook asks for grants.
-    package var handoverInterval: Duration { grantDuration / 6 }
+    /// How often leases are listed while a planned handover is under way, so that its two steps add little to the wait for
+    /// the grants.
+    package var handoverInterval: Duration { grantDuration / 20 }
 
     /// For how long a standby sees an unchanged record before it takes over.
     ///

@@ -62,6 +62,8 @@ private import Glibc
     deinit { unsafe SSL_free(ssl) }
 
     /// Goes on with the handshake; `done` once data may flow. A peer that connects and leaves has `closed`.
+    ///
+    /// After `done`, read before waiting for the socket: the peer's first bytes may have come in with the handshake.
     package mutating func handshake() -> Progress {
         ErrorQueue.clear()
         let result = unsafe SSL_do_handshake(ssl)
@@ -76,7 +78,8 @@ private import Glibc
 
     /// Takes received bytes, at most one record of 16 KiB.
     ///
-    /// Read until `wantsRead`: bytes may already wait in here, for which the socket will not become readable again.
+    /// Read until `wantsRead`, or until ``hasPending`` is false (which saves a system call if the poll is level-triggered):
+    /// bytes that wait in here do not make the socket readable again.
     package mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         if unsafe buffer.isEmpty { return .moved(0) }
         ErrorQueue.clear()
@@ -119,7 +122,7 @@ private import Glibc
         }
     }
 
-    /// How many decrypted bytes wait to be read. Encrypted ones may wait besides (see ``read(into:)``).
+    /// How many decrypted bytes wait to be read.
     package var pendingBytes: Int {
         unsafe Int(SSL_pending(ssl))
     }

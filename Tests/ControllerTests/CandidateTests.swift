@@ -83,7 +83,7 @@ private final class Run: Sendable {
     }
 }
 
-@Suite struct CandidateTests {
+@Suite(.timeLimit(.minutes(1))) struct CandidateTests {
     private let store = TrialStore()
     private let all = Run.namespaces
 

@@ -1,4 +1,5 @@
 import Election
+import Support
 
 let second: Int64 = 1_000_000_000
 
@@ -11,7 +12,7 @@ struct MachineClocks {
     private let rawRate: Int64
     private var slew: Int64 = 0
 
-    init(random: inout Random) {
+    init(random: inout SeededRandom) {
         rawRate = random.within(-9_900...9_900)
         atSince = Reading(
             boottime: random.within(0...1_000 * second), realtime: 1_790_000_000 * second + random.within(0...second),

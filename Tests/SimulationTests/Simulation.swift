@@ -1,4 +1,5 @@
 import Election
+import Support
 
 struct Violation: Error, CustomStringConvertible {
     let description: String
@@ -9,7 +10,7 @@ struct Violation: Error, CustomStringConvertible {
 /// Exclusion is checked after every event: windows open only at events, so no overlap can begin unseen.
 final class Simulation {
     let seed: UInt64
-    private var random: Random
+    private var random: SeededRandom
     private(set) var time: Int64 = 0
     private var queue = EventQueue()
     private var replicas: [Replica] = []
@@ -72,7 +73,7 @@ final class Simulation {
     init(seed: UInt64, traced: Bool = false) {
         self.seed = seed
         self.traced = traced
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         namespaces = (0...random.below(3)).map { "n\($0)" }
         var timing = Timing()
         timing.relistInterval = .seconds(20)

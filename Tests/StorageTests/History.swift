@@ -1,4 +1,5 @@
 import Storage
+import Support
 import Synchronization
 import Testing
 
@@ -80,7 +81,7 @@ struct History: Sendable {
         return try await withThrowingTaskGroup(of: [Call].self) { group in
             for (number, client) in clients.enumerated() {
                 group.addTask {
-                    var random = SplitMix64(state: seed &+ UInt64(number) &* 0x9E37_79B9)
+                    var random = SeededRandom(seed: seed &+ UInt64(number) &* 0x9E37_79B9)
                     // What this client saw so far; it writes on top of the newest, sometimes of an old one.
                     var seen: [ObjectVersion?] = [nil]
                     var calls: [Call] = []
@@ -119,18 +120,5 @@ private final class Counter: Sendable {
 
     func tick() -> Int {
         count.add(1, ordering: .sequentiallyConsistent).newValue
-    }
-}
-
-/// A small generator whose numbers depend on its seed only (Steele, Lea and Flood, 2014).
-private struct SplitMix64 {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

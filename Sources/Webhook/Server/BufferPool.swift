@@ -1,54 +1,58 @@
 /// The spare buffers of one loop, so that a warm loop neither allocates nor maps memory for a request.
 ///
-/// Holds little: a few small buffers for good, and larger ones only as long as large bodies keep coming.
+/// A few small ones stay for good. Larger ones stay as long as they are needed again: those that a second passed without
+/// go back to the system.
 struct BufferPool {
-    /// All spares together, in bytes. Anything beyond goes back to the system at once.
-    static let bytesMax = 2 * 1024 * 1024
+    /// The large spares together, in bytes of capacity. Anything beyond goes back to the system at once.
+    static let largeBytesMax = 16 * 1024 * 1024
     private static let smallMax = 8
 
+    private let counters: ServerCounters
     private var small: [ByteBuffer] = []
+    /// The one given back last is taken first, so that the first ones are those that are not needed.
     private var large: [ByteBuffer] = []
     private var largeBytes = 0
-    private var largeWasUsed = false
+    /// The fewest spares at any time since the last ``trim()``: nobody needed these.
+    private var idle = 0
 
-    init() {
+    init(counters: ServerCounters) {
+        self.counters = counters
         small.reserveCapacity(Self.smallMax)
-        large.reserveCapacity(Self.bytesMax / ByteBuffer.smallestCapacity)
+        large.reserveCapacity(Self.largeBytesMax / ByteBuffer.smallestCapacity)
     }
 
-    /// Whether there is something that ``trim()`` may give back.
-    var isLarge: Bool { !large.isEmpty }
+    /// Whether there is something that ``trim()`` will give back sooner or later.
+    var hasLarge: Bool { !large.isEmpty }
 
     /// An empty buffer with room for at least `bytes`.
     mutating func take(_ bytes: Int) -> ByteBuffer {
         let capacity = ByteBuffer.capacity(for: bytes)
         if capacity == ByteBuffer.smallestCapacity {
-            return small.popLast() ?? ByteBuffer(capacity: capacity)
+            return small.popLast() ?? ByteBuffer(capacity: capacity, counters: counters)
         }
-        largeWasUsed = true
-        if let index = large.lastIndex(where: { $0.capacity == capacity }) {
-            largeBytes -= capacity
-            return large.remove(at: index)
+        guard let index = large.lastIndex(where: { $0.capacity == capacity }) else {
+            return ByteBuffer(capacity: capacity, counters: counters)
         }
-        return ByteBuffer(capacity: capacity)
+        largeBytes -= capacity
+        let buffer = large.remove(at: index)
+        idle = min(idle, large.count)
+        return buffer
     }
 
     mutating func giveBack(_ buffer: ByteBuffer) {
         buffer.clear()
         if buffer.capacity == ByteBuffer.smallestCapacity {
             if small.count < Self.smallMax { small.append(buffer) }
-        } else if largeBytes + buffer.capacity <= Self.bytesMax {
+        } else if largeBytes + buffer.capacity <= Self.largeBytesMax {
             largeBytes += buffer.capacity
             large.append(buffer)
         }
     }
 
-    /// Frees the large spares if none was taken since the last call.
+    /// Frees the large spares that were not needed since the last call. To be called once a second.
     mutating func trim() {
-        if !largeWasUsed {
-            large.removeAll(keepingCapacity: true)
-            largeBytes = 0
-        }
-        largeWasUsed = false
+        for buffer in large.prefix(idle) { largeBytes -= buffer.capacity }
+        large.removeFirst(idle)
+        idle = large.count
     }
 }

@@ -9,11 +9,14 @@ private import Glibc
     static let smallestCapacity = 16 * 1024
 
     private let memory: UnsafeMutableRawBufferPointer
+    private let counters: ServerCounters
     private var start = 0
     private var end = 0
 
-    /// - Parameter capacity: at least this many bytes; rounded up to a power of four times the smallest.
-    init(capacity wanted: Int) {
+    /// - Parameters:
+    ///   - wanted: at least this many bytes; rounded up to the smallest times a power of four.
+    ///   - counters: where the memory is accounted for.
+    init(capacity wanted: Int, counters: ServerCounters) {
         let capacity = Self.capacity(for: wanted)
         let protection = PROT_READ | PROT_WRITE
         let address = unsafe mmap(nil, capacity, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -22,9 +25,12 @@ private import Glibc
             fatalError("mmap of \(capacity) bytes failed: out of memory")
         }
         unsafe memory = UnsafeMutableRawBufferPointer(start: address, count: capacity)
+        self.counters = counters
+        counters.bufferBytes.wrappingAdd(capacity, ordering: .relaxed)
     }
 
     deinit {
+        counters.bufferBytes.wrappingSubtract(capacity, ordering: .relaxed)
         unsafe munmap(memory.baseAddress, memory.count)
     }
 

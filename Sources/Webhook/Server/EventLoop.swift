@@ -76,7 +76,7 @@ final class EventLoop {
         guard unfinished.isEmpty else { return 0 }
         var next = bench.timeouts.next ?? .max
         if let acceptResumes { next = min(next, acceptResumes) }
-        if bench.pool.isLarge { next = min(next, nextTrim) }
+        if bench.pool.hasLarge { next = min(next, nextTrim) }
         if bench.isStopping { next = min(next, orders.deadline) }
         return next == .max ? -1 : Int32(clamping: max(0, next - bench.now))
     }

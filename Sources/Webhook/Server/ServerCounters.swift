@@ -9,6 +9,8 @@ package final class ServerCounters: Sendable {
     let acceptPauses = Atomic<Int>(0)
     let handshakeFailures = Atomic<Int>(0)
     let timeouts = Atomic<Int>(0)
+    /// What buffers have mapped. Pages that were never filled take no memory.
+    let bufferBytes = Atomic<Int>(0)
     let bytesReceived = Atomic<Int>(0)
     let bytesSent = Atomic<Int>(0)
     private let answers: InlineArray<10, Atomic<Int>> = InlineArray { _ in Atomic(0) }
@@ -47,6 +49,9 @@ package final class ServerCounters: Sendable {
                 "leasehold_server_timeouts_total", .counter,
                 "Connections closed because the client took too long over a handshake, a request or an answer.",
                 timeouts),
+            one(
+                "leasehold_server_buffer_bytes", .gauge, "Capacity of the buffers for requests and answers.",
+                bufferBytes),
             one("leasehold_server_received_bytes_total", .counter, "Bytes of requests.", bytesReceived),
             one("leasehold_server_sent_bytes_total", .counter, "Bytes of answers.", bytesSent),
             MetricFamily(

@@ -10,11 +10,11 @@ final class Workbench {
 
     /// Where a connection without a buffer of its own receives: most requests arrive whole, and are answered from here.
     /// Empty whenever a connection's turn begins.
-    let input = ByteBuffer(capacity: 64 * 1024)
+    let input: ByteBuffer
     /// Answers not sent yet. Empty whenever a connection's turn begins.
     var output: [UInt8] = []
     private var answer: [UInt8] = []
-    var pool = BufferPool()
+    var pool: BufferPool
     var timeouts: Timeouts
     /// Milliseconds of CLOCK_MONOTONIC when this turn of the loop began.
     var now: Int64 = 0
@@ -26,6 +26,8 @@ final class Workbench {
         self.limits = limits
         self.counters = counters
         self.log = log
+        input = ByteBuffer(capacity: 64 * 1024, counters: counters)
+        pool = BufferPool(counters: counters)
         handlers = routes.map { $0.makeHandler() }
         timeouts = Timeouts { kind in
             switch kind {

@@ -1,12 +1,14 @@
+import Support
+
 /// Random AdmissionReviews, some of them valid: keys in any order, twice, escaped or misspelt, values of any type.
 enum RandomReview {
-    static func make(_ random: inout SeededGenerator) -> [UInt8] {
+    static func make(_ random: inout SeededRandom) -> [UInt8] {
         var text = ""
         review(&text, &random)
         return Array(text.utf8)
     }
 
-    static func mutate(_ body: inout [UInt8], _ random: inout SeededGenerator) {
+    static func mutate(_ body: inout [UInt8], _ random: inout SeededRandom) {
         guard !body.isEmpty else { return }
         let place = random.below(body.count)
         switch random.below(8) {
@@ -30,8 +32,8 @@ enum RandomReview {
             "\"Namespace\":\"y\",", "{}", "[],", "\u{1F}",
         ].map { Array($0.utf8) } + [[0x80], [0xED, 0xA0, 0x80], [0xC3], [0xF0, 0x9F], [0]]
 
-    private static func review(_ text: inout String, _ random: inout SeededGenerator) {
-        var members: [(String, (inout String, inout SeededGenerator) -> Void)] = [
+    private static func review(_ text: inout String, _ random: inout SeededRandom) {
+        var members: [(String, (inout String, inout SeededRandom) -> Void)] = [
             ("kind", { text, _ in text += "\"AdmissionReview\"" }),
             ("apiVersion", { text, _ in text += "\"admission.k8s.io/v1\"" }),
             ("request", request),
@@ -42,25 +44,26 @@ enum RandomReview {
         object(members, &text, &random)
     }
 
-    private static func request(_ text: inout String, _ random: inout SeededGenerator) {
-        var members: [(String, (inout String, inout SeededGenerator) -> Void)] = [
+    private static func request(_ text: inout String, _ random: inout SeededRandom) {
+        var members: [(String, (inout String, inout SeededRandom) -> Void)] = [
             ("uid", string), ("userInfo", userInfo),
         ]
-        let others: [(String, (inout String, inout SeededGenerator) -> Void)] = [
+        let others: [(String, (inout String, inout SeededRandom) -> Void)] = [
             ("uid", string), ("userInfo", userInfo), ("namespace", string), ("name", string), ("operation", string),
             ("subResource", string), ("dryRun", { $0 += $1.pick(["true", "false", "null"]) }),
             ("kind", { triple("kind", &$0, &$1) }), ("resource", { triple("resource", &$0, &$1) }),
             ("object", { any(&$0, &$1, 4) }), ("oldObject", { any(&$0, &$1, 4) }),
             ("requestKind", { any(&$0, &$1, 2) }),
-            ("options", { any(&$0, &$1, 2) }), ("namespace", { any(&$0, &$1, 1) }),
+            ("options", { any(&$0, &$1, 2) }),
         ]
         for _ in 0..<random.below(10) { members.append(random.pick(others)) }
+        if random.below(20) == 0 { members.append(("namespace", { any(&$0, &$1, 1) })) }
         object(members, &text, &random)
     }
 
-    private static func userInfo(_ text: inout String, _ random: inout SeededGenerator) {
-        var members: [(String, (inout String, inout SeededGenerator) -> Void)] = [("username", string)]
-        let others: [(String, (inout String, inout SeededGenerator) -> Void)] = [
+    private static func userInfo(_ text: inout String, _ random: inout SeededRandom) {
+        var members: [(String, (inout String, inout SeededRandom) -> Void)] = [("username", string)]
+        let others: [(String, (inout String, inout SeededRandom) -> Void)] = [
             ("username", string), ("groups", groups), ("extra", { any(&$0, &$1, 3) }), ("uid", string),
             ("groups", { $0 += $1.pick(["null", "[]"]) }),
         ]
@@ -68,7 +71,7 @@ enum RandomReview {
         object(members, &text, &random)
     }
 
-    private static func groups(_ text: inout String, _ random: inout SeededGenerator) {
+    private static func groups(_ text: inout String, _ random: inout SeededRandom) {
         text += "["
         for index in 0..<random.below(5) {
             if index > 0 { text += "," }
@@ -79,15 +82,15 @@ enum RandomReview {
         text += "]"
     }
 
-    private static func triple(_ last: String, _ text: inout String, _ random: inout SeededGenerator) {
-        var members: [(String, (inout String, inout SeededGenerator) -> Void)] = []
+    private static func triple(_ last: String, _ text: inout String, _ random: inout SeededRandom) {
+        var members: [(String, (inout String, inout SeededRandom) -> Void)] = []
         for _ in 0..<random.below(5) { members.append((random.pick(["group", "version", last, "other"]), string)) }
         object(members, &text, &random)
     }
 
     private static func object(
-        _ members: [(String, (inout String, inout SeededGenerator) -> Void)], _ text: inout String,
-        _ random: inout SeededGenerator
+        _ members: [(String, (inout String, inout SeededRandom) -> Void)], _ text: inout String,
+        _ random: inout SeededRandom
     ) {
         var members = members
         for index in members.indices.reversed() { members.swapAt(index, random.below(index + 1)) }
@@ -105,11 +108,11 @@ enum RandomReview {
         text += "}"
     }
 
-    private static func key(_ name: String, _ text: inout String, _ random: inout SeededGenerator) {
-        switch random.below(60) {
+    private static func key(_ name: String, _ text: inout String, _ random: inout SeededRandom) {
+        switch random.below(200) {
         case 0: text += "\"\(name.uppercased())\""
         case 1: text += "\"\(name)é\""
-        case 2, 3, 4:
+        case 2...12:
             text += "\""
             for scalar in name.unicodeScalars {
                 text += random.below(3) == 0 ? "\\u00\(String(scalar.value, radix: 16))" : "\(scalar)"
@@ -119,23 +122,23 @@ enum RandomReview {
         }
     }
 
-    private static func space(_ text: inout String, _ random: inout SeededGenerator) {
+    private static func space(_ text: inout String, _ random: inout SeededRandom) {
         guard random.below(12) == 0 else { return }
         for _ in 0...random.below(3) { text += random.pick([" ", "\n", "\t", "\r"]) }
     }
 
-    private static func string(_ text: inout String, _ random: inout SeededGenerator) {
+    private static func string(_ text: inout String, _ random: inout SeededRandom) {
         let pieces = [
             "a", "team-a", "system:serviceaccount:", "0123456789", "é", "中文", "😀", "\\n", "\\\"", "\\\\", "\\/",
             "\\u0041", "\\u00e9", "\\u4e2d", "\\ud83d\\ude00", "\\b\\f\\r\\t", "\u{7F}", " ", "{", "\\u0000",
         ]
         text += "\""
-        for _ in 0..<random.below(5) { text += random.pick(pieces) }
-        if random.below(60) == 0 { text += random.pick(["\\ud800", "\\udfff", "\\ud800\\u0041"]) }
+        for _ in 0..<random.pick([0, 1, 1, 1, 2, 2, 3, 4, 5, 6]) { text += random.pick(pieces) }
+        if random.below(200) == 0 { text += random.pick(["\\ud800", "\\udfff", "\\ud800\\u0041"]) }
         text += "\""
     }
 
-    private static func any(_ text: inout String, _ random: inout SeededGenerator, _ depth: Int) {
+    private static func any(_ text: inout String, _ random: inout SeededRandom, _ depth: Int) {
         switch random.below(depth > 0 ? 8 : 6) {
         case 0: text += random.pick(["true", "false", "null"])
         case 1, 2: text += random.pick(["0", "-0", "12", "-3.25", "1e9", "6.02E+23", "0.5e-7", "1234567890123456789"])
@@ -150,7 +153,7 @@ enum RandomReview {
         default:
             let members = (0..<random.below(4)).map { _ in
                 (random.pick(["a", "b", "namespace", "é"]), { any(&$0, &$1, depth - 1) })
-                    as (String, (inout String, inout SeededGenerator) -> Void)
+                    as (String, (inout String, inout SeededRandom) -> Void)
             }
             object(members, &text, &random)
         }

@@ -1,3 +1,4 @@
+import Support
 import Testing
 
 @testable import Webhook
@@ -245,7 +246,7 @@ struct RequestParserTests {
     @Test(arguments: UInt64(0)..<200) func `the same bytes give the same requests however they are split`(
         seed: UInt64
     ) {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var stream: [UInt8] = []
         for _ in 0..<1 + random.below(6) {
             let body = String(repeating: "0123456789", count: random.below(40))

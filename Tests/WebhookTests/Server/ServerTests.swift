@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import Support
 import TLS
 import Testing
 
@@ -132,7 +133,7 @@ struct ServerTests {
     @Test(arguments: Wire.allCases, UInt64(0)..<8)
     func `a stream split anywhere gets the same answers`(wire: Wire, seed: UInt64) throws {
         let server = try Server.forTests(wire)
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         var stream: [UInt8] = []
         var expected: [String] = []
         for number in 0..<30 {
@@ -393,7 +394,7 @@ struct ServerTests {
         #expect(try client.request(post("x")).status == 200)
     }
 
-    @Test func `a handshake below TLS 1.2 or with garbage fails and is counted`() throws {
+    @Test func `a handshake of garbage fails and is counted`() throws {
         let server = try Server.forTests(.tls)
         let client = try TestClient(server.address, .plain)
         try client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -401,6 +402,21 @@ struct ServerTests {
         #expect(server.counters.handshakeFailures.load(ordering: .relaxed) == 1)
         let other = try TestClient(server.address, .tls)
         #expect(try other.request(post("x")).status == 200)
+    }
+
+    @Test func `a client without the required certificate is refused`() throws {
+        let identity = TestIdentity.shared
+        let context = try ServerContext(
+            identity: try identity.authority.issue(
+                commonName: "test server", names: [.ip("127.0.0.1")], purpose: .server),
+            clientAuthorities: [identity.authority.certificate])
+        let server = try Server(
+            "test", at: SocketAddress(host: "127.0.0.1", port: 0), routes: [.echo], loops: 1,
+            log: Log(write: { _ in })
+        ) { context }
+        #expect(throws: (any Error).self) { try TestClient(server.address, .tls).request(post("x")) }
+        #expect(server.counters.handshakeFailures.load(ordering: .relaxed) == 1)
+        #expect(server.counters.answers(.ok) == 0)
     }
 
     @Test func `a new certificate serves new connections and drops no old one`() throws {

@@ -31,12 +31,14 @@ final class TestClient {
     private var consumed = 0
     private var isOpen = true
 
-    /// - Parameter receiveBufferBytes: how little the kernel takes for a client that does not read.
+    /// - Parameters:
+    ///   - reserved: a socket made before.
+    ///   - receiveBufferBytes: how little the kernel takes for a client that does not read.
     init(
         _ address: SocketAddress, _ wire: Wire = .plain, trusting identity: TestIdentity = .shared,
-        receiveBufferBytes: Int32? = nil
+        socket reserved: Int32? = nil, receiveBufferBytes: Int32? = nil
     ) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        descriptor = reserved ?? Self.makeSocket()
         guard descriptor >= 0 else { throw Broken(description: "socket: errno \(errno)") }
         if var bytes = receiveBufferBytes {
             _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
@@ -58,6 +60,11 @@ final class TestClient {
             tls = try TLSConnection(identity.client, serverName: "127.0.0.1", descriptor: descriptor)
             try handshake()
         }
+    }
+
+    /// An unconnected socket, -1 when there is none to be had.
+    static func makeSocket() -> Int32 {
+        socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     }
 
     deinit {
@@ -212,6 +219,24 @@ final class TestClient {
             consumed = 0
         }
         return all
+    }
+
+    func sizeOfAnswer(to request: [UInt8]) throws -> Int {
+        try send(request)
+        let before = consumed
+        _ = try answer()
+        return consumed - before
+    }
+
+    /// Takes so many bytes of answers without looking at them, and not one more.
+    func skip(_ bytes: Int) throws {
+        while received.count - consumed < bytes {
+            guard try receive() else { throw Broken(description: "the server has ended the connection") }
+        }
+        consumed += bytes
+        try #require(consumed == received.count)
+        received.removeAll(keepingCapacity: true)
+        consumed = 0
     }
 
     func request(_ text: String) throws -> TestAnswer {

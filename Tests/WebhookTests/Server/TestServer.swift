@@ -51,6 +51,14 @@ extension Route {
         return "\(body.count) \(digest)\(query)"
     }
 
+    /// As quick as can be.
+    static let tiny = Route(.post, "/validate") {
+        { _, _, answer in
+            answer.append("tiny")
+            return Answer(.ok, Answer.text)
+        }
+    }
+
     static let page = Route(.get, "/page") {
         { _, _, answer in
             answer.append("a page\n")
