@@ -73,11 +73,24 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime(clock.value)
 
 
-def resident_bytes(pid: int) -> int:
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise Failure(f"/proc/{pid}/status has no VmRSS")
+@dataclasses.dataclass
+class Memory:
+    """Resident memory of a process, in bytes."""
+
+    # All of it, libraries and the program itself included.
+    resident: int = 0
+    # The part that is not backed by a file: nobody else shares it and nothing can drop it.
+    own: int = 0
+
+    @staticmethod
+    def of(pids: list[int]) -> "Memory":
+        memory = Memory()
+        for pid in pids:
+            lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+            fields = dict(line.split(":", 1) for line in lines)
+            memory.resident += int(fields["VmRSS"].split()[0]) * 1024
+            memory.own += int(fields["RssAnon"].split()[0]) * 1024
+        return memory
 
 
 class Server:
@@ -108,9 +121,6 @@ class Server:
 
     def cpu_seconds(self) -> float:
         return sum(cpu_seconds(pid) for pid in self.pids())
-
-    def resident_bytes(self) -> int:
-        return sum(resident_bytes(pid) for pid in self.pids())
 
     def check_alive(self) -> None:
         if self.process.poll() is not None:
@@ -266,6 +276,7 @@ class Slice:
     seconds: float
     cpu_seconds: float
     resident_bytes_max: int
+    own_bytes_max: int
     p50_us: int
     p99_us: int
 
@@ -288,10 +299,11 @@ class Slice:
         before = server.cpu_seconds()
         wrk = start(arguments, processors, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            resident = 0
+            most = Memory()
             while wrk.poll() is None:
                 server.check_alive()
-                resident = max(resident, server.resident_bytes())
+                memory = Memory.of(server.pids())
+                most = Memory(max(most.resident, memory.resident), max(most.own, memory.own))
                 time.sleep(0.05)
             output = wrk.stdout.read()
         finally:
@@ -306,4 +318,4 @@ class Slice:
         errors = result.pop("errors")
         if errors or not result["requests"]:
             raise Failure(f"wrk against {server.name}: {result['requests']} requests, {errors} errors")
-        return Slice(cpu_seconds=used, resident_bytes_max=resident, **result)
+        return Slice(cpu_seconds=used, resident_bytes_max=most.resident, own_bytes_max=most.own, **result)
