@@ -41,7 +41,7 @@ let package = Package(
         tests("TLSTests", ["TLS", "COpenSSL"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
-        tests("CommandsTests", ["Commands", "Storage", "TLS", "leasehold"]),
+        tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold"]),
     ],
     swiftLanguageModes: [.v6]
 )

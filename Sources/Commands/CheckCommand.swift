@@ -19,6 +19,7 @@ enum CheckCommand: Command {
         var store = StoreOptions()
     }
 
+    private static let denied: Int32 = 3
     private static let malformed: Int32 = 4
     /// As the webhook's own `--max-body-bytes` at most allows.
     private static let bodyBytesMax = 1 << 30
@@ -38,7 +39,7 @@ enum CheckCommand: Command {
     ]
     static let exitCodes = [
         ExitCode(code: ExitCode.done, meaning: "the request is allowed"),
-        ExitCode(code: ExitCode.failed, meaning: "the request is denied, or check itself failed"),
+        ExitCode(code: denied, meaning: "the request is denied"),
         ExitCode(code: malformed, meaning: "FILE holds no AdmissionReview that can be judged"),
     ]
     static var flags: [FlagGroup<Options>] {
@@ -75,92 +76,86 @@ enum CheckCommand: Command {
     static func decide(
         _ body: [UInt8], _ options: Options, _ policy: Policy, _ snapshot: ElectionSnapshot?, _ console: Console
     ) -> Int32 {
+        let now = Reading.now()
+        let table =
+            if let leader = options.leader {
+                assumed(leader, of: namespace(of: body, policy), options.cluster, at: now)
+            } else {
+                recorded(snapshot, options.cluster, at: now)
+            }
+        let check = AdmissionCheck(body, policy: policy, table: table, at: now)
+        guard check.status == 200 else {
+            console.err("leasehold check: the webhook answers \(check.status) Bad Request: \(check.answer)")
+            return malformed
+        }
+        switch options.output {
+        case .json: console.out(check.answer + "\n")
+        case .text:
+            let source =
+                options.leader.map { "That \($0) leads is assumed, by --leader." }
+                ?? "Who leads is told by the store's records, as far as they say."
+            console.out((check.steps + [source]).map { TextTable.printable($0) + "\n" }.joined())
+        }
+        return check.isAllowed ? ExitCode.done : denied
+    }
+
+    /// The namespace whose lease decides on a request; nil when it cannot be read, or none does.
+    private static func namespace(of body: [UInt8], _ policy: Policy) -> String? {
         unsafe body.withUnsafeBytes { bytes in
             var scanner = AdmissionScanner()
             do throws(ScanError) {
                 try unsafe scanner.scan(bytes)
             } catch {
-                console.err("leasehold check: the webhook answers 400 Bad Request: \(error)\n")
-                return malformed
+                return nil
             }
-            let now = Reading.now()
-            let namespace =
-                if case .namespace(let name) = policy.clusterScoped, scanner.request.namespace.isEmpty {
-                    name
-                } else {
-                    scanner.request.namespace.string
-                }
-            let table = table(of: namespace, options, snapshot, at: now)
-            let decision = Guard(policy: policy).decide(scanner.request, by: table, at: now)
-            switch options.output {
-            case .text:
-                let explanation = Explanation(
-                    decision: decision, policy: policy, table: table,
-                    source: options.leader == nil ? "by the store's records" : "assumed by --leader")
-                console.out(explanation.text(scanner.request))
-            case .json:
-                var message: [UInt8] = []
-                var answer: [UInt8] = []
-                decision.appendAnswer(
-                    to: scanner.request, policy: policy, table: table, message: &message, into: &answer)
-                console.out(String(decoding: answer, as: UTF8.self) + "\n")
-            }
-            return decision.isAllowed ? ExitCode.done : ExitCode.failed
+            if !scanner.request.namespace.isEmpty { return scanner.request.namespace.string }
+            if case .namespace(let name) = policy.clusterScoped { return name }
+            return nil
         }
     }
 
-    /// A table with the one namespace that matters, as the asked cluster's webhook may have it.
-    private static func table(
-        of namespace: String, _ options: Options, _ snapshot: ElectionSnapshot?, at now: Reading
+    /// What the asked cluster's webhook would know if `leader` led.
+    private static func assumed(
+        _ leader: String, of namespace: String?, _ cluster: String, at now: Reading
     ) -> LeadershipTable {
-        let entry: LeadershipTable.Entry
-        var holders: [String] = []
-        if let leader = options.leader {
-            holders = [leader]
-            entry =
-                leader == options.cluster
-                ? LeadershipTable.Entry(state: .own, holder: 0, term: 1, limit: .max)
-                : LeadershipTable.Entry(state: .other, holder: 0, term: 1)
-        } else {
-            (entry, holders) = recorded(namespace, options.cluster, snapshot)
-        }
+        guard let namespace else { return LeadershipTable(cluster: cluster, anchor: now) }
+        let isOwn = leader == cluster
         return LeadershipTable(
-            cluster: options.cluster, index: NamespaceIndex([namespace]), anchor: now, entries: [entry],
+            cluster: cluster, index: NamespaceIndex([namespace]), anchor: now,
+            entries: [LeadershipTable.Entry(state: isOwn ? .own : .other, holder: 0, term: 1, limit: isOwn ? .max : 0)],
+            holders: [leader])
+    }
+
+    /// What the asked cluster's webhook knows, as far as can be told from outside.
+    static func recorded(_ snapshot: ElectionSnapshot?, _ cluster: String, at now: Reading) -> LeadershipTable {
+        let leases = snapshot?.leases ?? []
+        var holders: [String] = []
+        func entry(_ lease: ElectionSnapshot.Lease) -> LeadershipTable.Entry {
+            switch lease.record {
+            case .failure:
+                return LeadershipTable.Entry(state: .unreadable)
+            case .success(let record) where record.isFree:
+                return LeadershipTable.Entry(state: .free, term: record.term)
+            case .success(let record):
+                let limit = record.holderIdentity == cluster ? snapshot.flatMap { ownLimit($0, record) } : nil
+                let holder = Int32(holders.firstIndex(of: record.holderIdentity) ?? holders.count)
+                if holder == holders.count { holders.append(record.holderIdentity) }
+                return LeadershipTable.Entry(
+                    state: record.holderIdentity != cluster ? .other : limit == nil ? .lapsed : .own, holder: holder,
+                    term: record.term, limit: limit ?? 0, acquired: Timestamp.parse(record.acquireTime) ?? 0)
+            }
+        }
+        let entries = ContiguousArray(leases.map(entry))
+        return LeadershipTable(
+            cluster: cluster, index: NamespaceIndex(leases.map(\.namespace)), anchor: now, entries: entries,
             holders: holders)
     }
 
-    private static func recorded(
-        _ namespace: String, _ cluster: String, _ snapshot: ElectionSnapshot?
-    ) -> (LeadershipTable.Entry, [String]) {
-        guard let snapshot, let lease = snapshot.leases.first(where: { $0.namespace == namespace }) else {
-            return (LeadershipTable.Entry(state: .notElected), [])
-        }
-        switch lease.record {
-        case .failure:
-            return (LeadershipTable.Entry(state: .unreadable), [])
-        case .success(let record) where record.isFree:
-            return (LeadershipTable.Entry(state: .free, term: record.term), [])
-        case .success(let record):
-            let acquired = Timestamp.parse(record.acquireTime) ?? 0
-            let holders = [record.holderIdentity]
-            guard record.holderIdentity == cluster else {
-                return (
-                    LeadershipTable.Entry(state: .other, holder: 0, term: record.term, acquired: acquired), holders
-                )
-            }
-            let margin = Timing().commitMargin.nanoseconds
-            guard case .left(let microseconds) = snapshot.window(of: record), microseconds * 1000 > margin else {
-                return (
-                    LeadershipTable.Entry(state: .lapsed, holder: 0, term: record.term, acquired: acquired), holders
-                )
-            }
-            // The snapshot is a moment old; that moment is far below what the estimate can tell.
-            return (
-                LeadershipTable.Entry(
-                    state: .own, holder: 0, term: record.term, limit: microseconds * 1000 - margin, acquired: acquired),
-                holders
-            )
-        }
+    /// For how many nanoseconds after the snapshot the asked cluster may act on its lease; nil: not at all.
+    private static func ownLimit(_ snapshot: ElectionSnapshot, _ record: LeaseRecord) -> Int64? {
+        guard case .left(let microseconds) = snapshot.window(of: record) else { return nil }
+        let limit = microseconds * 1000 - Timing().commitMargin.nanoseconds
+        return limit > 0 ? limit : nil
     }
 
     private static func read(_ path: String) throws -> [UInt8] {

@@ -56,6 +56,7 @@ struct FlagParser<Options: FlagOptions> {
 
     private func options(_ given: [String: [String]], _ environment: [String: String]) throws(UsageError) -> Options {
         var options = Options()
+        var missing: Flag<Options>?
         for flag in flags {
             if let values = given[flag.name] {
                 if let refused = flag.apply(&options, values) {
@@ -68,8 +69,12 @@ struct FlagParser<Options: FlagOptions> {
                         "\(flag.variable) (for --\(flag.name)) got \(Log.quoted(refused)); allowed: \(flag.allowed)")
                 }
             } else if flag.isRequired {
-                throw UsageError("--\(flag.name) got nothing and has no default; allowed: \(flag.allowed)")
+                missing = missing ?? flag
             }
+        }
+        // Told last: what was given and is wrong is the nearer mistake.
+        if let missing {
+            throw UsageError("--\(missing.name) got nothing and has no default; allowed: \(missing.allowed)")
         }
         return options
     }

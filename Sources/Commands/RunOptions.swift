@@ -133,6 +133,12 @@ struct RunOptions: FlagOptions {
                 "--store-timeout got \(DurationText.format(timing.requestTimeout)); allowed: at most the "
                     + "--renew-interval, \(DurationText.format(timing.renewInterval))")
         }
+        if timing.commitMargin >= timing.grantDuration {
+            throw UsageError(
+                "--commit-margin got \(DurationText.format(timing.commitMargin)); allowed: less than the "
+                    + "--grant-duration, \(DurationText.format(timing.grantDuration))")
+        }
+        // What remains is checked flag by flag already; the election itself refuses it too.
         if let problem = timing.problem { throw UsageError(problem) }
         if let refusal = timing.refusal(ofSeconds: leaseSeconds) {
             throw UsageError(

@@ -8,7 +8,7 @@ struct TextTable {
 
     mutating func add(_ cells: [String]) {
         // A record may quote anything: no escape sequence of it may reach a terminal.
-        rows.append(cells.map { String(String.UnicodeScalarView($0.unicodeScalars.map(Self.printable))) })
+        rows.append(cells.map(Self.printable))
     }
 
     var text: String {
@@ -28,7 +28,12 @@ struct TextTable {
         return text
     }
 
-    static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+    /// The text with a question mark for each character that a terminal might obey.
+    static func printable(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.map(printable)))
+    }
+
+    private static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: "?"
         default: scalar

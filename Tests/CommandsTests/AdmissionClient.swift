@@ -18,9 +18,14 @@ struct AdmissionClient {
         defer { close(descriptor) }
         let context = try ClientContext(authorities: Certificate.all(file: authority))
         var connection = try TLSConnection(context, serverName: "127.0.0.1", descriptor: descriptor)
-        // The socket blocks, so that no call ever wants to be called again for its sake.
-        let progress = connection.handshake()
-        guard progress == .done else { throw Failure(reason: "handshake: \(progress)") }
+        handshake: while true {
+            switch connection.handshake() {
+            case .done: break handshake
+            case .wantsRead: try wait(descriptor, POLLIN)
+            case .wantsWrite: try wait(descriptor, POLLOUT)
+            case let other: throw Failure(reason: "handshake: \(other)")
+            }
+        }
 
         let head =
             "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -29,6 +34,8 @@ struct AdmissionClient {
         while !rest.isEmpty {
             switch unsafe rest.withUnsafeBytes({ unsafe connection.write($0) }) {
             case .moved(let count): rest = rest.dropFirst(count)
+            case .wantsRead: try wait(descriptor, POLLIN)
+            case .wantsWrite: try wait(descriptor, POLLOUT)
             case let other: throw Failure(reason: "write: \(other)")
             }
         }
@@ -37,6 +44,8 @@ struct AdmissionClient {
         reading: while true {
             switch unsafe buffer.withUnsafeMutableBytes({ unsafe connection.read(into: $0) }) {
             case .moved(let count): answer += buffer[..<count]
+            case .wantsRead: try wait(descriptor, POLLIN)
+            case .wantsWrite: try wait(descriptor, POLLOUT)
             case .closed: break reading
             case let other: throw Failure(reason: "read: \(other)")
             }
@@ -45,6 +54,11 @@ struct AdmissionClient {
         guard let status = Int(text.dropFirst("HTTP/1.1 ".count).prefix(3)), let end = text.firstRange(of: "\r\n\r\n")
         else { throw Failure(reason: "no HTTP answer: \(text)") }
         return (status, String(text[end.upperBound...]))
+    }
+
+    private func wait(_ descriptor: Int32, _ events: Int32) throws {
+        var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+        guard unsafe poll(&entry, 1, 60_000) == 1 else { throw Failure(reason: "no answer within a minute") }
     }
 
     private func connect() throws -> Int32 {

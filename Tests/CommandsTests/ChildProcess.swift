@@ -1,12 +1,13 @@
 import Dispatch
 import FoundationEssentials
 import Glibc
+import Platform
 
 /// The built `leasehold` as a process of its own; killed with this object when it still runs.
-final class ChildProcess: @unchecked Sendable {
-    // Written once, by the init.
+final class ChildProcess: Sendable {
     private let pid: pid_t
     private let exit: Task<Int32, Never>
+    private let ended = Locked(false)
     private let outFile: String
     private let errFile: String
 
@@ -25,28 +26,34 @@ final class ChildProcess: @unchecked Sendable {
         let binary = try Self.binary()
         var argv = unsafe ([binary] + arguments).map { unsafe strdup($0) } + [nil]
         var envp = unsafe environment.map { unsafe strdup("\($0)=\($1)") } + [nil]
-        defer { for unsafe pointer in unsafe argv + envp { unsafe free(pointer) } }
+        defer {
+            for index in unsafe argv.indices { unsafe free(argv[index]) }
+            for index in unsafe envp.indices { unsafe free(envp[index]) }
+        }
         var pid: pid_t = 0
         let code = unsafe posix_spawn(&pid, binary, &actions, nil, &argv, &envp)
         guard code == 0 else { throw Failure(description: "cannot start \(binary): error \(code)") }
         self.pid = pid
-        exit = Task { [pid] in
+        exit = Task { [pid, ended] in
             await withCheckedContinuation { continuation in
                 // Waits for as long as the process lives, so not on a thread of Swift's tasks.
-                Thread.detach {
+                DispatchQueue(label: "leasehold.test.process").async {
                     var status: Int32 = 0
                     while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-                    let isSignal = status & 0x7F != 0
-                    continuation.resume(returning: isSignal ? -(status & 0x7F) : status >> 8 & 0xFF)
+                    ended.withLock { $0 = true }
+                    let signal = status & 0x7F
+                    continuation.resume(returning: signal != 0 ? -signal : status >> 8 & 0xFF)
                 }
             }
         }
     }
 
     deinit {
-        // The pid is this child's as long as nobody waited for it; a child that has ended ignores it.
-        kill(pid, SIGKILL)
+        // Once it was waited for, its pid may be another's.
+        if !hasExited { kill(pid, SIGKILL) }
     }
+
+    var hasExited: Bool { ended.withLock { $0 } }
 
     var out: String { (try? String(contentsOfFile: outFile, encoding: .utf8)) ?? "" }
     var err: String { (try? String(contentsOfFile: errFile, encoding: .utf8)) ?? "" }
@@ -66,12 +73,6 @@ final class ChildProcess: @unchecked Sendable {
 
     struct Failure: Error, CustomStringConvertible {
         let description: String
-    }
-
-    private enum Thread {
-        static func detach(_ body: @escaping @Sendable () -> Void) {
-            DispatchQueue(label: "leasehold.test.process").async(execute: body)
-        }
     }
 }
 

@@ -38,7 +38,8 @@ struct ProcessTests {
     @Test func `takes its environment's variables`() async throws {
         let wrong = try await run("status", environment: ["LEASEHOLD_OUTPUT": "xml"])
         #expect(wrong.code == 2)
-        #expect(wrong.err == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, json\n")
+        #expect(
+            wrong.err == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, json\n")
     }
 
     @Test func `does not make a store by looking for one`() async throws {
@@ -55,6 +56,10 @@ struct ProcessTests {
         (
             ["--cluster", "east", "--namespace", "a", "--renew-interval", "1s", "--store-timeout", "2s"],
             "--store-timeout got 2s; allowed: at most the --renew-interval, 1s"
+        ),
+        (
+            ["--cluster", "east", "--namespace", "a", "--commit-margin", "3s"],
+            "--commit-margin got 3s; allowed: less than the --grant-duration, 3s"
         ),
         (["--cluster", "east", "--namespace", "a", "--tls-key", "k"], "--tls-certificate got nothing; allowed: "),
         (
