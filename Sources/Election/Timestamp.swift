@@ -3,7 +3,8 @@ package enum Timestamp {
     /// - Parameter microseconds: since 1970; years 0 to 9999.
     package static func format(microseconds: Int64) -> String {
         let seconds = microseconds.floorDivided(by: 1_000_000)
-        let fraction = microseconds - seconds * 1_000_000
+        let remainder = microseconds % 1_000_000
+        let fraction = remainder < 0 ? remainder + 1_000_000 : remainder
         let days = seconds.floorDivided(by: 86_400)
         let time = seconds - days * 86_400
         let (year, month, day) = civil(days: days)
