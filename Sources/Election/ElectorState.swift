@@ -12,7 +12,7 @@ extension Elector {
         struct Acknowledged: Sendable {
             /// H: every window runs from here.
             let sent: Reading
-            let quiet: Int
+            var quiet: Int
         }
 
         /// What the next write replaces; nil: absent.
