@@ -207,5 +207,14 @@ extension Elector {
             self.namespace = namespace
             self.firstReceived = firstReceived
         }
+
+        /// Whether a wish changes nothing, as most do when all are repeated.
+        func isAlready(_ aim: Wish.Aim) -> Bool {
+            switch aim {
+            case .lead(let seconds): wanted == seconds
+            case .leaveOut: isLeftOut
+            case .forget: wanted == nil && !isLeftOut
+            }
+        }
     }
 }
