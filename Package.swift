@@ -36,7 +36,7 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(name: "Support", path: "Tests/Support", swiftSettings: settings),
-        tests("ElectionTests", ["Election"]),
+        tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("StorageTests", ["Storage", "Support"]),
         tests("TLSTests", ["TLS", "COpenSSL"]),

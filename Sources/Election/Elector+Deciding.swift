@@ -24,6 +24,7 @@ extension Elector {
     mutating func take(_ wish: Wish) {
         if slotPosition(wish.namespace) == nil, wish.aim == .forget || !RecordName.isValid(wish.namespace) { return }
         let position = slotPositionAdding(wish.namespace)
+        if slots[position].isAlready(wish.aim) { return }
         planIsDue = true
         touch(position)
         slots[position].isLeftOut = wish.aim == .leaveOut

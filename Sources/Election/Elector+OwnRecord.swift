@@ -210,17 +210,18 @@ extension Elector {
     private mutating func takeOwnConfirmation(_ record: MemberRecord, version: Version, sentStep: UInt64) {
         own.confirmedStep = sentStep
         planIsDue = true
-        if version == own.version {
-            // None of the attempts has landed yet; each may still.
-            return
-        }
-        if let attempt = own.attempts.first(where: { $0.sequence == record.sequence }) {
-            land(attempt, at: version)
-        } else {
-            // Too old to be remembered, so its windows are over: no new H.
+        // With the version that is known, none of the attempts has landed yet; each may still.
+        if version != own.version {
+            if let attempt = own.attempts.first(where: { $0.sequence == record.sequence }) {
+                return land(attempt, at: version)
+            }
+            // Too old to be remembered: no new H, and it may declare less than the newest one known.
             own.version = version
             own.attempts.removeAll()
+            if let quiet = own.acknowledged?.quiet { own.acknowledged?.quiet = min(quiet, record.quietSeconds) }
         }
+        // Such a take-over is confirmed by a heartbeat that is remembered.
+        if phase == .joining { writeOwn(.live) }
     }
 
     /// A write of the own record took effect, and made this version.

@@ -141,9 +141,9 @@ extension Elector {
             if replaced != nil { drop(position) }
             return
         }
+        honoured = min(honoured, wanted)
         slots[position].shortened = nil
-        if wanted < honoured {
-            honoured = wanted
+        if honoured < seconds {
             slots[position].shortened = .unpublished
             unpublished.append(position)
         }

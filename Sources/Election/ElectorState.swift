@@ -12,7 +12,7 @@ extension Elector {
         struct Acknowledged: Sendable {
             /// H: every window runs from here.
             let sent: Reading
-            let quiet: Int
+            var quiet: Int
         }
 
         /// What the next write replaces; nil: absent.
@@ -208,6 +208,15 @@ extension Elector {
         init(namespace: String, firstReceived: Reading) {
             self.namespace = namespace
             self.firstReceived = firstReceived
+        }
+
+        /// Whether a wish changes nothing, as most do when all are repeated.
+        func isAlready(_ aim: Wish.Aim) -> Bool {
+            switch aim {
+            case .lead(let seconds): wanted == seconds
+            case .leaveOut: isLeftOut
+            case .forget: wanted == nil && !isLeftOut
+            }
         }
     }
 }

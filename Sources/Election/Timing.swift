@@ -109,6 +109,9 @@ package struct Timing: Hashable, Sendable {
             return
                 "the request time-out is \(requestTimeout), which must be at most one renew interval, \(renewInterval)"
         }
+        if !Self.recordedDurations.contains(leaseDurationLimit) {
+            return "the limit of lease durations is \(leaseDurationLimit) s, which must be from 1 s to 1 day"
+        }
         if !(0...100_000).contains(rho) {
             return "rho is \(rho) parts per million, which must be from 0 to 100,000"
         }

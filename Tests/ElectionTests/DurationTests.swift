@@ -81,6 +81,23 @@ struct DurationTests {
         #expect(try bench.only().leaseWrite?.record.leaseDurationSeconds == 12)
     }
 
+    @Test func `a duration between the honoured and the written one is written in the end`() throws {
+        let bench = Bench.leading("n", seconds: 30)
+        bench.holds = \.isLeaseWrite
+        bench.want("n", seconds: 12)
+        bench.run(for: .seconds(4))
+        bench.answer(try bench.only(), .unclear)
+        bench.want("n", seconds: 30)
+        bench.run(for: .seconds(2))
+        bench.answer(try bench.only(), .unclearButLanded)  // written 30, honoured 12
+        bench.want("n", seconds: 20)
+        bench.holds = { _ in false }
+        bench.answer(try bench.only(), .unclear)
+        bench.run(for: .seconds(5))
+        #expect(bench.store.lease("n")?.leaseDurationSeconds == 20)
+        #expect(bench.published.entries[0].limit == limit(20))
+    }
+
     @Test func `a lapsed claim is not replaced by a shorter one before the grants have ended`() {
         let bench = Bench.leading("n")
         bench.now.realtime += 100_000_000_000

@@ -344,6 +344,28 @@ struct HolderTests {
         #expect(bench.leads("m"))
     }
 
+    @Test func `what an unclear heartbeat declares counts although the one before it declared more`() throws {
+        let bench = Bench.leading("n")
+        bench.want("m", seconds: 20)
+        bench.run(for: .seconds(1))
+        #expect(bench.leads("m"))
+        bench.step(.wishes([Wish("m", .forget)]))
+        bench.run(for: .milliseconds(3500))
+        #expect(bench.store.lease("m")?.isFree == true && bench.store.member("east")?.quietSeconds == 20)
+        bench.forget()
+        bench.holds = { $0.name == .member("east") }
+        bench.run(for: .seconds(3))
+        let less = try bench.only()
+        #expect(less.memberWrite?.quietSeconds == 15)
+        bench.answer(less, .unclear)
+        bench.answer(try bench.only())  // not landed
+        bench.want("m", seconds: 20)
+        #expect(bench.leaseWrites("m").isEmpty)
+        bench.run(for: .seconds(1))
+        bench.answer(try bench.only())
+        #expect(bench.leads("m"))
+    }
+
     // MARK: Using a claim
 
     @Test func `a claim that a list sent after its acknowledgement does not show has lapsed`() {

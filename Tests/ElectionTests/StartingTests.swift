@@ -138,6 +138,24 @@ struct StartingTests {
         #expect(bench.published.anchor == bench.sentAt[takeover.id] || outcome != .unclearButLanded)
     }
 
+    @Test func `a take-over that lands after very many others were tried is built upon`() throws {
+        let store = Records()
+        store.beat("east", incarnation: "0", state: .handover, quiet: 3)
+        let bench = Bench(on: store)
+        bench.holds = \.isMemberWrite
+        bench.want("n")
+        let first = try bench.only()
+        for _ in 0..<100 {
+            bench.answer(try bench.only(), .unclear)
+            bench.run(for: .seconds(1))
+        }
+        bench.land(first)
+        bench.holds = { _ in false }
+        bench.answer(try bench.only())
+        bench.run(for: .seconds(5))
+        #expect(bench.leads("n"))
+    }
+
     @Test func `what was inherited is waited out from the acknowledgement of the take-over, not from its sending`()
         throws
     {
