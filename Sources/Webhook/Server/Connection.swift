@@ -43,14 +43,16 @@ final class Connection {
     private var output: ByteBuffer?
     /// What the loop watches the socket for.
     var interest = Poller.Interest.input
+    /// Whether the loop has noted that it wished for another turn.
+    var isUnfinished = false
 
     /// - Parameter index: its place in the loop, for its timeouts.
     init(_ transport: consuming Transport, index: Int, at bench: Workbench) {
+        phase = transport.isPlain ? .serving : .greeting
+        bench.timeouts.start(transport.isPlain ? .idle : .request, for: index, at: bench.now)
         self.transport = transport
         self.index = index
         parser = RequestParser(bodyBytesMax: bench.limits.bodyBytesMax)
-        phase = .greeting
-        bench.timeouts.start(.request, for: index, at: bench.now)
     }
 
     var descriptor: Int32 { transport.descriptor }
@@ -84,8 +86,8 @@ final class Connection {
         case .done:
             phase = .serving
             bench.timeouts.start(.idle, for: index, at: bench.now)
-            // The first request may have come along with the end of the handshake.
-            return serve(at: bench)
+            // The first request may have come along with the end of the handshake; if not, epoll tells.
+            return transport.hasPending ? serve(at: bench) : .input
         case .wantsRead: return .input
         case .wantsWrite: return .output
         case .closed: return .close
@@ -253,7 +255,7 @@ final class Connection {
             unsafe bench.output.withUnsafeBytes { unsafe rest.append(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
             output = rest
         }
-        bench.output.removeAll(keepingCapacity: true)
+        bench.output.empty()
     }
 
     /// Goes on with what an earlier turn could not send.
