@@ -3,10 +3,12 @@ package enum Timestamp {
     /// - Parameter microseconds: since 1970; years 0 to 9999.
     package static func format(microseconds: Int64) -> String {
         let seconds = microseconds.floorDivided(by: 1_000_000)
+        // Wrapping, as the product may lie just below what an Int64 holds; the difference is small again.
+        let fraction = microseconds &- seconds &* 1_000_000
         var text: [UInt8] = []
         append(seconds: seconds, to: &text)
         text[text.count - 1] = UInt8(ascii: ".")
-        append(microseconds - seconds * 1_000_000, digits: 6, to: &text)
+        append(fraction, digits: 6, to: &text)
         text.append(UInt8(ascii: "Z"))
         return String(decoding: text, as: UTF8.self)
     }

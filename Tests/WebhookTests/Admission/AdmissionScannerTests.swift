@@ -174,6 +174,12 @@ import Webhook
             claim: "a reversed surrogate pair in a value that decides is refused",
             text: #""request":{"uid":"u","namespace":"\ude00\ud83d",\#(user)}"#, namespace: nil),
         Case(
+            claim: "two second halves of a pair are refused",
+            text: #""request":{"uid":"u","namespace":"\ude00\ude00",\#(user)}"#, namespace: nil),
+        Case(
+            claim: "two first halves of a pair are refused",
+            text: #""request":{"uid":"u","namespace":"\ud83d\ud83d",\#(user)}"#, namespace: nil),
+        Case(
             claim: "half a pair before another escape is refused",
             text: #""request":{"uid":"u","namespace":"\ud83d\u0061",\#(user)}"#, namespace: nil),
         Case(

@@ -69,6 +69,10 @@ import Webhook
             claim: "the API server itself is exempt", review: Review(username: "system:apiserver", groups: []),
             policy: policy { $0.guardUsers = true }, outcome: .exempt, reason: .exemption),
         Row(
+            claim: "a user named almost like a service account is no part of Kubernetes",
+            review: Review(username: "system:serviceaccounts:team-a", groups: []),
+            policy: policy { $0.guardUsers = true }, outcome: .denied, reason: .otherLeads),
+        Row(
             claim: "a caller without credentials is no part of Kubernetes",
             review: Review(username: "system:anonymous", groups: ["system:unauthenticated"]),
             policy: policy { $0.guardUsers = true }, outcome: .denied, reason: .otherLeads),
