@@ -46,6 +46,9 @@ private import COpenSSL
             raw,
             Int(SSL_MODE_ENABLE_PARTIAL_WRITE) | Int(SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
                 | Int(SSL_MODE_RELEASE_BUFFERS) | Int(SSL_MODE_AUTO_RETRY))
+        // One recv(2) for a record in place of two, for its header and its body: 3 to 7 % less CPU time for requests of
+        // 1.5 to 500 KB. Room for several records (SSL_CTX_set_default_read_buffer_len) gained nothing that could be
+        // told from noise, nor did keeping the buffers.
         _ = unsafe shim_SSL_CTX_set_read_ahead(raw, 1)
 
         if let identity { try use(identity) }

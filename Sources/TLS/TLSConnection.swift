@@ -62,6 +62,8 @@ private import Glibc
     deinit { unsafe SSL_free(ssl) }
 
     /// Goes on with the handshake; `done` once data may flow. A peer that connects and leaves has `closed`.
+    ///
+    /// After `done`, read before waiting for the socket: the peer's first bytes may have come in with the handshake.
     package mutating func handshake() -> Progress {
         ErrorQueue.clear()
         let result = unsafe SSL_do_handshake(ssl)
@@ -76,7 +78,8 @@ private import Glibc
 
     /// Takes received bytes, at most one record of 16 KiB.
     ///
-    /// Read until `wantsRead`: bytes may already wait in here, for which the socket will not become readable again.
+    /// Read until `wantsRead`, or until ``hasPending`` is false (which saves a system call if the poll is level-triggered):
+    /// bytes that wait in here do not make the socket readable again.
     package mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         if unsafe buffer.isEmpty { return .moved(0) }
         ErrorQueue.clear()
@@ -119,14 +122,12 @@ private import Glibc
         }
     }
 
-    /// How many decrypted bytes wait to be read. Encrypted ones may wait besides (see ``read(into:)``).
+    /// How many decrypted bytes wait to be read.
     package var pendingBytes: Int {
         unsafe Int(SSL_pending(ssl))
     }
 
-    /// Whether received bytes wait in here, decrypted or not, for which the socket will not become readable again.
-    ///
-    /// When true, a read may still say `wantsRead`: a record may have arrived in part, or hold no data.
+    /// Whether received bytes wait in here, decrypted or not. If none do, the socket tells when there is more to read.
     package var hasPending: Bool {
         unsafe SSL_has_pending(ssl) == 1
     }

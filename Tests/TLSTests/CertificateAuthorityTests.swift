@@ -137,7 +137,9 @@ import Testing
 private func run(_ arguments: [String]) -> Int32 {
     var pid: pid_t = 0
     var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { unsafe words.forEach { unsafe free($0) } }
+    defer {
+        for index in arguments.indices { unsafe free(words[index]) }
+    }
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }

@@ -27,6 +27,8 @@ import COpenSSL
     }
 
     deinit {
+        // Without this OpenSSL would hold the connection for broken off and never resume its session.
+        unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN)
         unsafe SSL_free(ssl)
         unsafe SSL_CTX_free(context)
     }

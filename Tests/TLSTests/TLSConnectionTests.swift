@@ -56,6 +56,18 @@ import Testing
         }
     }
 
+    @Test func `bytes that came in with the end of the handshake are pending, not on the socket`() throws {
+        var pair = try makePair()
+        #expect(pair.client.handshake() == .wantsRead)
+        #expect(pair.server.handshake() == .wantsRead)
+        #expect(pair.client.handshake() == .done)
+        #expect(pair.client.send([1]) == .moved(1))
+        #expect(pair.server.handshake() == .done)
+        #expect(pair.server.hasPending == true)
+        #expect(pair.server.receive() == .moved([1]))
+        #expect(pair.server.hasPending == false)
+    }
+
     @Test func `empty reads and writes move nothing`() throws {
         var pair = try makePair()
         #expect(pair.handshake() == (.done, .done))
