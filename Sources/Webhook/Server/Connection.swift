@@ -41,6 +41,8 @@ final class Connection {
     private var input: ByteBuffer?
     /// What the socket did not take of the answers.
     private var output: ByteBuffer?
+    /// What to wait for while ``output`` is not nil.
+    private var waitForOutput: Wish = .output
     /// What the loop watches the socket for.
     var interest = Poller.Interest.input
     /// Whether the loop has noted that it wished for another turn.
@@ -242,9 +244,6 @@ final class Connection {
     }
 
     // MARK: Answers
-
-    /// What to wait for while ``output`` is not nil.
-    private var waitForOutput: Wish = .output
 
     /// Sends what the workbench has collected, and keeps what the socket does not take.
     private func send(at bench: Workbench) {
