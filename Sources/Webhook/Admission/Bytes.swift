@@ -10,13 +10,9 @@ extension [UInt8] {
 
     /// Appends `number` in decimal.
     mutating func append(decimal number: UInt64) {
-        let start = count
-        var rest = number
-        repeat {
-            append(UInt8(ascii: "0") + UInt8(rest % 10))
-            rest /= 10
-        } while rest > 0
-        self[start...].reverse()
+        // Writing the digits backwards and reversing them as a slice would copy the whole array.
+        if number >= 10 { append(decimal: number / 10) }
+        append(UInt8(ascii: "0") + UInt8(number % 10))
     }
 
     /// Appends `text` as a JSON string, quotes included (RFC 8259, section 7).

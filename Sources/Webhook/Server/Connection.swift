@@ -41,16 +41,20 @@ final class Connection {
     private var input: ByteBuffer?
     /// What the socket did not take of the answers.
     private var output: ByteBuffer?
+    /// What to wait for while ``output`` is not nil.
+    private var waitForOutput: Wish = .output
     /// What the loop watches the socket for.
     var interest = Poller.Interest.input
+    /// Whether the loop has noted that it wished for another turn.
+    var isUnfinished = false
 
     /// - Parameter index: its place in the loop, for its timeouts.
     init(_ transport: consuming Transport, index: Int, at bench: Workbench) {
+        phase = transport.isPlain ? .serving : .greeting
+        bench.timeouts.start(transport.isPlain ? .idle : .request, for: index, at: bench.now)
         self.transport = transport
         self.index = index
         parser = RequestParser(bodyBytesMax: bench.limits.bodyBytesMax)
-        phase = .greeting
-        bench.timeouts.start(.request, for: index, at: bench.now)
     }
 
     var descriptor: Int32 { transport.descriptor }
@@ -84,8 +88,8 @@ final class Connection {
         case .done:
             phase = .serving
             bench.timeouts.start(.idle, for: index, at: bench.now)
-            // The first request may have come along with the end of the handshake.
-            return serve(at: bench)
+            // The first request may have come along with the end of the handshake; if not, epoll tells.
+            return transport.hasPending ? serve(at: bench) : .input
         case .wantsRead: return .input
         case .wantsWrite: return .output
         case .closed: return .close
@@ -241,9 +245,6 @@ final class Connection {
 
     // MARK: Answers
 
-    /// What to wait for while ``output`` is not nil.
-    private var waitForOutput: Wish = .output
-
     /// Sends what the workbench has collected, and keeps what the socket does not take.
     private func send(at bench: Workbench) {
         guard !bench.output.isEmpty else { return }
@@ -253,7 +254,7 @@ final class Connection {
             unsafe bench.output.withUnsafeBytes { unsafe rest.append(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
             output = rest
         }
-        bench.output.removeAll(keepingCapacity: true)
+        bench.output.empty()
     }
 
     /// Goes on with what an earlier turn could not send.

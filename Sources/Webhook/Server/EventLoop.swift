@@ -84,7 +84,9 @@ final class EventLoop {
     private func serveEvents() {
         // Requests first: a handshake costs as much as a dozen of them. Handshakes that have to wait are reported again.
         for token in tokens where token < Self.listenerToken {
-            if let connection = connection(token), !connection.isHandshaking { turn(of: connection, token) }
+            if let connection = connection(token), !connection.isHandshaking, !connection.isUnfinished {
+                turn(of: connection, token)
+            }
         }
         var handshakes = 0
         for token in tokens {
@@ -105,14 +107,16 @@ final class EventLoop {
         guard !unfinished.isEmpty else { return }
         swap(&unfinished, &unfinishedBefore)
         for token in unfinishedBefore {
-            if let connection = connection(token) { turn(of: connection, token) }
+            guard let connection = connection(token) else { continue }
+            connection.isUnfinished = false
+            turn(of: connection, token)
         }
         unfinishedBefore.removeAll(keepingCapacity: true)
     }
 
     private func closeExpired() {
-        while let index = bench.timeouts.popExpired(at: bench.now) {
-            bench.counters.timeouts.wrappingAdd(1, ordering: .relaxed)
+        while let (index, kind) = bench.timeouts.popExpired(at: bench.now) {
+            bench.counters.expired(kind)
             close(index)
         }
     }
@@ -145,7 +149,9 @@ final class EventLoop {
         case .input: interest = .input
         case .output: interest = .output
         case .turn:
-            unfinished.append(token)
+            // Once only, although a stop may give it a turn while it is noted.
+            if !connection.isUnfinished { unfinished.append(token) }
+            connection.isUnfinished = true
             return
         case .close: return close(Int(UInt32(truncatingIfNeeded: token)))
         }

@@ -20,6 +20,8 @@ package struct Limits: Sendable {
     static let turnBytesMax = 1024 * 1024
     /// Bytes of answers to pipelined requests that are collected before they are sent.
     static let collectedBytesMax = 64 * 1024
+    /// What an array that held a larger answer keeps of its memory.
+    static let keptBytesMax = 4 * collectedBytesMax
     /// Connections accepted in one turn of a loop.
     static let acceptsPerTurn = 16
     /// TLS handshakes moved on in one turn of a loop. Each costs as much as a dozen requests.

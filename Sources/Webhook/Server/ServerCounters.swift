@@ -8,12 +8,21 @@ package final class ServerCounters: Sendable {
     let connectionsRefused = Atomic<Int>(0)
     let acceptPauses = Atomic<Int>(0)
     let handshakeFailures = Atomic<Int>(0)
-    let timeouts = Atomic<Int>(0)
     /// What buffers have mapped. Pages that were never filled take no memory.
     let bufferBytes = Atomic<Int>(0)
     let bytesReceived = Atomic<Int>(0)
     let bytesSent = Atomic<Int>(0)
+    private let timeouts: InlineArray<3, Atomic<Int>> = InlineArray { _ in Atomic(0) }
     private let answers: InlineArray<10, Atomic<Int>> = InlineArray { _ in Atomic(0) }
+
+    func expired(_ kind: Timeouts.Kind) {
+        timeouts[kind.rawValue].wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// How many connections were closed because a timeout of this kind was over.
+    func timeouts(_ kind: Timeouts.Kind) -> Int {
+        timeouts[kind.rawValue].load(ordering: .relaxed)
+    }
 
     func answered(_ status: Status) {
         answers[status.ordinal].wrappingAdd(1, ordering: .relaxed)
@@ -45,10 +54,12 @@ package final class ServerCounters: Sendable {
                 "Times that new connections had to wait because no descriptor or memory was left.", acceptPauses),
             one(
                 "leasehold_server_handshake_failures_total", .counter, "TLS handshakes that failed.", handshakeFailures),
-            one(
+            MetricFamily(
                 "leasehold_server_timeouts_total", .counter,
-                "Connections closed because the client took too long over a handshake, a request or an answer.",
-                timeouts),
+                help: "Connections closed because a request or its answer took too long, or none came.",
+                Timeouts.Kind.allCases.map { kind in
+                    .init(Double(timeouts(kind)), labels: label + [("kind", "\(kind)")])
+                }),
             one(
                 "leasehold_server_buffer_bytes", .gauge, "Capacity of the buffers for requests and answers.",
                 bufferBytes),

@@ -100,10 +100,13 @@ struct Timeouts {
     }
 
     /// Takes one that has waited long enough, if there is any.
-    mutating func popExpired(at now: Int64) -> Int? {
-        for queue in queues where queue.first != Self.none && members[queue.first].deadline <= now {
-            cancel(queue.first)
-            return queue.first
+    mutating func popExpired(at now: Int64) -> (index: Int, kind: Kind)? {
+        for kind in Kind.allCases {
+            let index = queues[kind.rawValue].first
+            if index != Self.none, members[index].deadline <= now {
+                cancel(index)
+                return (index, kind)
+            }
         }
         return nil
     }

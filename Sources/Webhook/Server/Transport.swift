@@ -27,7 +27,7 @@ struct Transport: ~Copyable {
     var descriptor: Int32 { socket.number }
     var isPlain: Bool { tls == nil }
 
-    /// Goes on with the TLS handshake; done at once on a plain socket.
+    /// Goes on with the TLS handshake. Not for a plain socket, which has none.
     mutating func handshake() -> TLSConnection.Progress {
         if tls != nil { tls!.handshake() } else { .done }
     }

@@ -67,7 +67,7 @@ final class Workbench {
     ///
     /// - Parameter closing: whether the connection ends after it.
     func respond(to request: Span<UInt8>, _ head: RequestHead, body: Range<Int>, closing: Bool) {
-        answer.removeAll(keepingCapacity: true)
+        answer.empty()
         let result: Route.Answer
         var allow: String?
         switch target(request, head) {
@@ -87,7 +87,7 @@ final class Workbench {
 
     /// Adds the answer to a request that cannot be understood, or is too large, to ``output``.
     func refuse(_ refusal: Refusal) {
-        answer.removeAll(keepingCapacity: true)
+        answer.empty()
         answer.append(refusal.sentence)
         addHead(Route.Answer(refusal.status, Route.Answer.text), allow: nil, closing: true, keepsHTTP10Alive: false)
         output.append(contentsOf: answer)
@@ -110,6 +110,13 @@ final class Workbench {
             output.append("\r\nConnection: keep-alive")
         }
         output.append("\r\n\r\n")
+    }
+}
+
+extension [UInt8] {
+    /// Removes all bytes, and gives the memory back only if it was large.
+    mutating func empty() {
+        removeAll(keepingCapacity: capacity <= Limits.keptBytesMax)
     }
 }
 

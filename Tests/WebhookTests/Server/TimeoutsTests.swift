@@ -33,7 +33,7 @@ struct TimeoutsTests {
             }
             #expect(timeouts.next == model.values.min())
             var expired: Set<Int> = []
-            while let index = timeouts.popExpired(at: now) { #expect(expired.insert(index).inserted) }
+            while let (index, _) = timeouts.popExpired(at: now) { #expect(expired.insert(index).inserted) }
             #expect(expired == Set(model.filter { $0.value <= now }.keys))
             for index in expired { model[index] = nil }
         }
