@@ -33,6 +33,7 @@ let package = Package(
         module("Controller", ["Election", "Platform", "Storage"]),
         module("Commands", ["Controller", "Webhook", "CCurl"]),
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
+        .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(name: "Support", path: "Tests/Support", swiftSettings: settings),
         tests("ElectionTests", ["Election"]),

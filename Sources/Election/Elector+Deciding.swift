@@ -197,7 +197,7 @@ extension Elector {
     /// duration may be freed. The earlier one may be paused inside its window; that holds for a lease that this
     /// incarnation has claimed again, too, since the earlier one does not know yet.
     private func freeingRest(_ seconds: Int) -> Duration {
-        guard let inherited, !inheritedIsOver else { return .zero }
+        guard let inherited else { return .zero }
         return timing.freeingWait(ofSeconds: seconds) - now.elapsedForWait(since: inherited.since)
     }
 
@@ -231,10 +231,8 @@ extension Elector {
         readyHead = 0
         for position in slots.indices { consider(position) }
         isHandingOver = slots.contains { isMoving($0) }
-        if phase == .active, let longest = slots.lazy.compactMap(\.wanted).max(), longest > declaredQuiet {
-            // A longer duration is declared as soon as may be, so that its claims can follow.
-            own.isHurried = true
-        }
+        // A longer duration is declared as soon as may be, so that its claims can follow.
+        if phase == .active, longestDuration > declaredQuiet { own.isHurried = true }
     }
 
     /// Does, queues or times what one lease needs.

@@ -13,10 +13,10 @@ extension Elector {
         case .active, .leaving:
             if own.mustReadBack {
                 if isDue(after: timing.retryInterval, since: own.lastRead) { readOwn() }
-            } else if own.checkIsWanted {
-                readOwn()
             } else if let state = nextState() {
                 writeOwn(state)
+            } else if own.checkIsWanted, isDue(after: timing.retryInterval, since: own.checkFailed) {
+                readOwn()
             }
         }
     }
@@ -74,7 +74,7 @@ extension Elector {
     }
 
     /// The longest duration of any claim, held, in flight or planned.
-    private var longestDuration: Int {
+    var longestDuration: Int {
         var longest = 0
         for slot in slots {
             longest = max(longest, slot.wanted ?? 0, slot.claim?.written ?? 0)
@@ -174,11 +174,13 @@ extension Elector {
     mutating func takeOwnRead(_ answer: Answer, to request: Pending) {
         own.request = nil
         guard case .object(let object) = answer else {
-            // Not known: tried again after the retry interval.
-            if phase != .joining { own.mustReadBack = true }
+            // Not known: tried again after the retry interval. A mere check does not hold the heartbeats back.
+            own.checkIsWanted = !own.mustReadBack
+            own.checkFailed = now
             return
         }
         own.mustReadBack = false
+        own.checkFailed = nil
         guard let object else { return takeOwnAbsence() }
         let record: MemberRecord
         do {
@@ -242,6 +244,11 @@ extension Elector {
 
     /// Rule "starting": what to do about the record of another incarnation of this cluster.
     private mutating func join(_ record: MemberRecord, version: Version) {
+        if version != own.version {
+            // A take-over attempted on another version can no longer land: nothing is left to leave.
+            own.attempts.removeAll()
+            if let farewell = own.farewell { return leave(farewell) }
+        }
         let isSameUID = record.uid == identity.uid
         if record.state == .stopped || (record.state == .handover && isSameUID) {
             return takeOver(record, version: version)
@@ -250,7 +257,7 @@ extension Elector {
             guard now.elapsedForWait(since: seen.firstReceived) >= wait(before: record) else { return }
             return takeOver(record, version: version)
         }
-        if let seen = own.seen, !isSameUID, seen.record.uid == record.uid {
+        if let seen = own.seen, !isSameUID, record.state == .live, seen.record.uid == record.uid {
             return end(
                 .refused(
                     "two clusters use the name \"\(identity.cluster)\": this one has uid \(identity.uid), and one with "
@@ -268,8 +275,11 @@ extension Elector {
 
     /// For how long a record must stay unchanged before it is taken over.
     private func wait(before record: MemberRecord) -> Duration {
-        record.uid == identity.uid
-            ? timing.standbyTakeover(after: takeovers) : timing.staleness(ofSeconds: record.quietSeconds)
+        let standby = timing.standbyTakeover(after: takeovers)
+        if record.uid == identity.uid { return standby }
+        let quiet = timing.staleness(ofSeconds: record.quietSeconds)
+        // A cluster without any lease has no quiet time; it is given the time for a heartbeat all the same.
+        return record.state == .live ? max(quiet, standby) : quiet
     }
 
     private mutating func takeOver(_ record: MemberRecord?, version: Version?) {

@@ -27,16 +27,19 @@ extension Elector {
 
     mutating func takeMemberRead(_ answer: Answer, index: Int, to request: Pending) {
         members[index].request = nil
+        planIsDue = true
         guard case .object(let object) = answer else {
             members[index].retryAfter = now
             return
         }
         members[index].retryAfter = nil
         observe(index, object, sentStep: request.sentStep)
+        // A list received while this read was under way may have shown another state, and nobody knows which is newer:
+        // only a read that shows what is remembered decides. Otherwise the member is read again.
+        guard members[index].presence.shows(object) else { return }
         members[index].decisive = Member.Decisive(
             sent: request.sent, sentStep: request.sentStep, presence: members[index].presence,
             firstReceived: members[index].firstReceived)
-        planIsDue = true
     }
 
     /// Notes what an answer showed of a member: the version, and when it was first received.
@@ -138,13 +141,16 @@ extension Elector {
 
     /// A record of another version: is it an own attempt, the claim that is held, or somebody else's?
     private mutating func reconcile(_ position: Int, with record: LeaseRecord, version: Version) {
+        // Rule "an unclear answer": the attempt's own id says which one landed. It stays when somebody has changed
+        // only the handover fields since.
         let attempt = slots[position].attempts.first {
-            $0.kind == .claim && $0.record.claim == record.claim && record.incarnation == identity.incarnation
+            $0.record.write == record.write || $0.kind != .ask && $0.record.claim == record.claim
         }
         know(position, .record(record, version))
-        if let attempt {
-            // Rule "an unclear answer": the claim's own id says which attempt landed.
-            own.leaseSequence += 1
+        // Others list the leases again when this number has grown.
+        if attempt != nil { own.leaseSequence += 1 }
+        if attempt?.kind == .free { output.notes.append(.gaveBack(namespace: slots[position].namespace)) }
+        if let attempt, attempt.kind == .claim {
             adopt(attempt, at: position, isAcknowledged: false)
         } else if let claim = slots[position].claim {
             // Rule "using a claim": a claim that its record, listed after the acknowledgement, no longer shows has
@@ -165,10 +171,13 @@ extension Elector {
         slots[position].firstReceived = now
         slots[position].attempts.removeAll()
         touch(position)
+        let lastSeen = slots[position].lastSeen
+        if case .unreadable = known {
+            // An unknown holder with an unknown duration: if it is deleted, the longest one counts.
+            slots[position].lastSeen = (lastSeen?.term ?? 0, max(lastSeen?.seconds ?? 0, timing.leaseDurationLimit))
+        }
         guard case .record(let record, _) = known else { return }
-        slots[position].lastSeen = (
-            max(slots[position].lastSeen?.term ?? 0, record.term), record.leaseDurationSeconds
-        )
+        slots[position].lastSeen = (max(lastSeen?.term ?? 0, record.term), record.leaseDurationSeconds)
         // A holder without a member record is absent from now on, as the next list of members will show.
         if !record.isFree, record.holderIdentity != identity.cluster { _ = memberPositionAdding(record.holderIdentity) }
         var holderBefore = ""

@@ -42,9 +42,9 @@ extension Elector {
             if continues { record.acquireTime = before.acquireTime }
             record.leaderTransitions = before.leaderTransitions &+ (continues ? 0 : 1)
             record.preferredHolder = before.preferredHolder
-            // Every claim clears `wantedBy`, not only that of the cluster which asked: whoever still wants the lease asks
-            // again. Kept, it would have the lease given back for ever to a cluster that has changed its mind.
-            record.wantedBy = nil
+            // The wish ends with the tenure that it was about: whoever asked, and let the lease go to another, asks again
+            // if it still wants it. Kept, it would have every next holder give the lease back at once.
+            record.wantedBy = continues && before.wantedBy != identity.cluster ? before.wantedBy : nil
         }
         // From sending it until a later write is acknowledged, the shortest duration sent counts.
         slots[position].shortestSent = min(slot.shortestSent ?? seconds, seconds)

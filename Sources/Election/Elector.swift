@@ -324,11 +324,14 @@ package struct Elector: Sendable {
     /// Rule "giving a lease back": what was dropped or shortened before the table was handed out may have been granted
     /// until that table was published, and not after.
     private mutating func noteWhatWasPublished() {
+        // Most tables take nothing away; going through all namespaces for each of them would starve the heartbeat.
+        guard !inPublication.isEmpty else { return }
         for position in inPublication {
             if case .dropped = slots[position].granting { slots[position].granting = .ended(since: now) }
             if slots[position].shortened == .unpublished { slots[position].shortened = .published(at: now) }
+            // Only these: most tables are published for a new claim, and there may be thousands of those in a row.
+            consider(position)
         }
         inPublication.removeAll(keepingCapacity: true)
-        planIsDue = true
     }
 }

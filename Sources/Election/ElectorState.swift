@@ -28,6 +28,8 @@ extension Elector {
         var mustReadBack = false
         /// Whether somebody waits for a proof that the record is still this incarnation's.
         var checkIsWanted = false
+        /// When the last read failed; nil: it did not.
+        var checkFailed: Reading?
         /// When the last request that showed this incarnation was sent.
         var confirmedStep: UInt64 = 0
         var lastWrite: Reading?
@@ -74,6 +76,15 @@ extension Elector {
 
             var record: MemberRecord? {
                 if case .record(let record, _) = self { record } else { nil }
+            }
+
+            /// Whether an answer with this object (nil: none) is what is remembered.
+            func shows(_ object: RecordObject?) -> Bool {
+                switch self {
+                case .unread: false
+                case .absent: object == nil
+                case .record(_, let version): version == object?.version
+                }
             }
         }
 

@@ -51,8 +51,7 @@ package struct LeaseRecord: Hashable, Sendable, Codable {
         guard holderIdentity.isEmpty == uid.isEmpty else {
             throw RecordError("holderIdentity and uid must be both empty or both set")
         }
-        // The last term has no successor, so no claim could replace such a record.
-        guard term < .max else { throw RecordError("term \(term) cannot grow") }
+        guard term <= RecordCoding.counterMax else { throw RecordError("term \(term) cannot grow for ever") }
         let range = Timing.recordedDurations
         leaseDurationSeconds = min(max(leaseDurationSeconds, range.lowerBound), range.upperBound)
     }

@@ -52,6 +52,9 @@ package struct MemberRecord: Hashable, Sendable, Codable {
             throw RecordError("it says cluster \"\(self.cluster)\", under the name of \"\(cluster)\"")
         }
         guard !uid.isEmpty, !incarnation.isEmpty else { throw RecordError("uid or incarnation is empty") }
+        guard max(sequence, leaseSequence) <= RecordCoding.counterMax else {
+            throw RecordError("sequence \(sequence) or leaseSequence \(leaseSequence) cannot grow for ever")
+        }
         quietSeconds = min(max(quietSeconds, 0), Timing.recordedDurations.upperBound)
     }
 
@@ -71,6 +74,8 @@ package struct RecordError: Error, Hashable, Sendable, CustomStringConvertible {
 enum RecordCoding {
     /// Far above any record of ours; a larger object is foreign.
     static let bytesMax = 64 * 1024
+    /// Nobody gets here by counting; from here on no counter overflows within the life of the universe.
+    static let counterMax = UInt64(1) << 62
 
     static func encode(_ record: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()

@@ -70,13 +70,13 @@ package struct Timing: Hashable, Sendable {
 
     /// Why a namespace with this lease duration cannot be competed for; nil when it can.
     package func refusal(ofSeconds seconds: Int) -> String? {
-        let window = window(ofSeconds: seconds)
-        if seconds > leaseDurationLimit {
+        if seconds > min(leaseDurationLimit, Self.recordedDurations.upperBound) {
             return "a lease duration of \(seconds) s is above the limit of \(leaseDurationLimit) s"
         }
-        if !Self.recordedDurations.contains(seconds) {
+        if seconds < Self.recordedDurations.lowerBound {
             return "a lease duration of \(seconds) s is below the least, 1 s"
         }
+        let window = window(ofSeconds: seconds)
         if window <= grantsEnd {
             return "a lease duration of \(seconds) s leaves a window of \(window), which must be longer than "
                 + "the grants, \(grantsEnd)"

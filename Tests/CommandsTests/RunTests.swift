@@ -6,60 +6,10 @@ import Testing
 
 /// Two clusters as processes on one file store.
 struct RunTests {
-    private struct Cluster {
-        let process: ChildProcess
-        let name: String
-        let directory: TemporaryDirectory
-
-        /// With short timings, so that no test waits for long.
-        init(_ name: String, in directory: TemporaryDirectory, _ arguments: [String] = []) throws {
-            self.name = name
-            self.directory = directory
-            process = try ChildProcess(
-                [
-                    "run", "--cluster", name, "--namespace", "team-a", "--bind-address", "127.0.0.1:0",
-                    "--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0",
-                    "--lease-duration", "5s", "--renew-interval", "500ms", "--poll-interval", "500ms",
-                    "--grant-duration", "500ms", "--commit-margin", "200ms",
-                ] + arguments, environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
-        }
-
-        /// The port behind `label` in the start-up block.
-        func port(_ label: String) -> UInt16? {
-            for line in process.err.split(separator: "\n") where line.hasPrefix("  \(label) ") {
-                guard let match = line.firstMatch(of: /:\/\/127\.0\.0\.1:(\d+)\//) else { continue }
-                return UInt16(match.1)
-            }
-            return nil
-        }
-
-        func waitUntilStarted() async throws {
-            try await eventually("\(name) has started") {
-                guard !process.hasExited else { throw ChildProcess.Failure(description: process.err) }
-                return port("admissions") != nil
-            }
-        }
-
-        func post(_ review: [UInt8]) throws -> String {
-            let client = AdmissionClient(
-                port: try #require(port("admissions")),
-                authority: "\(directory.path)/clusters/\(name)/tls/ca.crt")
-            let (status, body) = try client.post(review)
-            #expect(status == 200)
-            return body
-        }
-    }
-
     private let directory: TemporaryDirectory
 
     init() throws {
         directory = try TemporaryDirectory()
-    }
-
-    /// From a service account of team-a.
-    private func review() throws -> [UInt8] {
-        let tests = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
-        return [UInt8](try Data(contentsOf: URL(filePath: tests + "/WebhookTests/Fixtures/01-create-guestbooks.json")))
     }
 
     private func leasehold(_ arguments: String...) async throws -> (code: Int32, out: String, err: String) {
@@ -92,7 +42,7 @@ struct RunTests {
         }
         let first = try #require(clusters.first { $0.name == leader })
         let second = try #require(clusters.first { $0.name != leader })
-        let review = try review()
+        let review = try Cluster.review()
         try await eventually("\(first.name) admits") { try first.post(review).contains(#""allowed":true"#) }
         try await eventually("\(second.name) knows who leads") {
             let answer = try second.post(review)
@@ -142,7 +92,7 @@ struct RunTests {
         try "broken".write(toFile: chain, atomically: true, encoding: .utf8)
         east.process.send(SIGHUP)
         try await eventually("it says so") { east.process.err.contains("the old ones stay in use") }
-        #expect(try east.post(review()).contains(#""allowed""#))
+        #expect(try east.post(Cluster.review()).contains(#""allowed""#))
         east.process.send(SIGTERM)
         #expect(await east.process.exitCode() == 0)
     }

@@ -32,7 +32,7 @@ private final class Run: Sendable {
     /// - Parameter seconds: the lease duration; long where nothing is to run out, however slow the machine.
     init(
         _ cluster: String, uid: String? = nil, in store: any LeaseStore, seconds: Int = 2,
-        timing: Timing = Run.timing, releaseLimit: Duration = .seconds(60)
+        namespaces: [String] = Run.namespaces, timing: Timing = Run.timing, releaseLimit: Duration = .seconds(60)
     ) {
         var timing = timing
         timing.leaseDurationLimit = max(timing.leaseDurationLimit, seconds)
@@ -42,7 +42,7 @@ private final class Run: Sendable {
             cluster: cluster, uid: uid ?? "uid-\(cluster)", timing: timing, store: store, board: board, status: status,
             log: lines.log, releaseLimit: releaseLimit)
         self.candidate = candidate
-        candidate.setWishes(Self.namespaces.map { Wish($0, .lead(seconds: seconds)) })
+        candidate.setWishes(namespaces.map { Wish($0, .lead(seconds: seconds)) })
         end = Task {
             do throws(ControllerError) {
                 try await candidate.run()
@@ -363,6 +363,18 @@ private final class Run: Sendable {
         let calls = store.calls
         try await eventually("goes on for some lists") { store.calls > calls + 30 }
         #expect(east.lines.count(of: "leases/-odd") == 1)
+    }
+
+    @Test func `ten thousand namespaces neither starve the heartbeat nor fill the log`() async throws {
+        let names = (0..<10_000).map { "team-\($0)" }
+        let east = Run("east", in: store, seconds: 15, namespaces: names, timing: Timing())
+        try await eventually("leads all") { east.led().count == names.count }
+        #expect(!east.lines.contains("No longer leads"))
+        #expect(east.lines.all.count < 100)
+
+        east.candidate.leave(.handover)
+        #expect(await east.end.value == nil)
+        #expect(east.claimed == 0)
     }
 
     @Test func `steady leadership writes no lines`() async throws {

@@ -281,8 +281,10 @@ final class Simulation {
 
     private func send(_ request: Request, by replica: Replica, _ run: Int) {
         var isAnswered = false
+        note("\(name(replica)) > \(request.id) \(Self.text(request.operation))")
         func answer(_ answer: Answer) {
             guard !isAnswered, replica.run == run else { return }
+            note("\(name(replica)) < \(request.id) \(Self.text(answer))")
             isAnswered = true
             deliver(.answered(request.id, answer), to: replica)
         }
@@ -302,6 +304,25 @@ final class Simulation {
                     self.after(self.networkDelay()) { answer(result) }
                 }
             }
+        }
+    }
+
+    private static func text(_ operation: Request.Operation) -> String {
+        switch operation {
+        case .read(let name): "read \(name)"
+        case .list(let folder): "list \(folder)"
+        case .write(let name, _, let version): "write \(name) over v\(version?.rawValue ?? "-")"
+        }
+    }
+
+    private static func text(_ answer: Answer) -> String {
+        switch answer {
+        case .object(let object): "v\(object?.version.rawValue ?? "-")"
+        case .objects(let objects): objects.map { "\($0.name.name) v\($0.version.rawValue)" }.joined(separator: ", ")
+        case .written(let version): "written v\(version.rawValue)"
+        case .conflict: "conflict"
+        case .failed(let text): "failed: \(text)"
+        case .unclear(let text): "unclear: \(text)"
         }
     }
 

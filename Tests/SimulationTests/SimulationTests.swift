@@ -4,7 +4,7 @@ import Testing
 /// `LEASEHOLD_SEEDS=2000` runs more than the usual number.
 private let seeds = ProcessInfo.processInfo.environment["LEASEHOLD_SEEDS"].flatMap(UInt64.init) ?? 60
 
-@Suite struct SimulationTests {
+@Suite(.serialized) struct SimulationTests {
     @Test(arguments: 0..<seeds) func `never admits two clusters, and always finds a leader again`(seed: UInt64)
         throws
     {
