@@ -117,7 +117,7 @@ struct RunTests {
         try await eventually("it leads") { try await leader() == "east" }
         east.process.send(SIGTERM)
         try await eventually("it gives back") { east.process.err.contains("frees all leases first") }
-        #expect(try east.post(review()).contains(#""allowed":false"#))
+        #expect(try east.post(Cluster.review()).contains(#""allowed":false"#))
         east.process.send(SIGTERM)
         #expect(await east.process.exitCode() == 1)
         #expect(east.process.err.contains("by a second signal"))
