@@ -10,7 +10,7 @@ protocol Command {
     /// More for its help: paragraphs of plain text.
     static var description: [String] { get }
     static var flags: [FlagGroup<Options>] { get }
-    /// What its exit codes mean, beyond the ones that all commands share.
+    /// What its exit codes mean, where that goes beyond ``ExitCode/shared``.
     static var exitCodes: [ExitCode] { get }
     static var examples: [String] { get }
     /// Whether it takes signals itself, from ``Console/signals``; else they end the process.
@@ -45,6 +45,13 @@ package struct ExitCode {
         ExitCode(code: failed, meaning: "failed; the reason is the last line on standard error"),
         ExitCode(code: usage, meaning: "the command line or an environment variable is wrong"),
     ]
+
+    /// Those of a command, in order; its own meaning of a shared code counts.
+    static func all<C: Command>(of command: C.Type) -> [ExitCode] {
+        let own = command.exitCodes
+        let others = shared.filter { code in !own.contains { $0.code == code.code } }
+        return (own + others).sorted { $0.code < $1.code }
+    }
 }
 
 /// Why a command failed, as one sentence for people: what was tried, what happened, what to do.

@@ -39,7 +39,7 @@ struct HelpText {
                     + "the values of a flag that may be repeated. A flag wins over its variable; a variable that is "
                     + "empty counts as not set. Durations: 500ms, 15s, 2m, 1m30s or plain seconds.")
         }
-        text += "\nExit codes\n" + exitCodes(ExitCode.shared + C.exitCodes)
+        text += "\nExit codes\n" + exitCodes(ExitCode.all(of: C.self))
         return text
     }
 
@@ -70,7 +70,7 @@ struct HelpText {
             }
         }
         text += "\nExit codes:\n\n"
-        for code in ExitCode.shared + C.exitCodes { text += "- \(code.code): \(code.meaning)\n" }
+        for code in ExitCode.all(of: C.self) { text += "- \(code.code): \(code.meaning)\n" }
         return text
     }
 

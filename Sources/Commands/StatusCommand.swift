@@ -102,7 +102,7 @@ enum StatusCommand: Command {
         if lines.last == "" { lines.removeLast() }
         if let height, lines.count > height - 1 {
             let cut = lines.count - max(height - 2, 0)
-            lines = lines.dropLast(cut) + ["... and \(cut) more lines; a higher window shows them"]
+            lines = lines.dropLast(cut) + ["... and \(cut) more lines; a taller window shows them"]
         }
         return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J"
     }

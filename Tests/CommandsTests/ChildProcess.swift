@@ -23,6 +23,18 @@ final class ChildProcess: Sendable {
         unsafe posix_spawn_file_actions_addopen(&actions, 1, outFile, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         unsafe posix_spawn_file_actions_addopen(&actions, 2, errFile, O_WRONLY | O_CREAT | O_EXCL, 0o600)
 
+        // Whatever this thread holds or ignores: a child begins with every signal as usual.
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        var all = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe sigfillset(&all)
+        unsafe posix_spawnattr_setsigmask(&attributes, &none)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &all)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
         let binary = try Self.binary()
         var argv = unsafe ([binary] + arguments).map { unsafe strdup($0) } + [nil]
         var envp = unsafe environment.map { unsafe strdup("\($0)=\($1)") } + [nil]
@@ -31,7 +43,7 @@ final class ChildProcess: Sendable {
             for index in unsafe envp.indices { unsafe free(envp[index]) }
         }
         var pid: pid_t = 0
-        let code = unsafe posix_spawn(&pid, binary, &actions, nil, &argv, &envp)
+        let code = unsafe posix_spawn(&pid, binary, &actions, &attributes, &argv, &envp)
         guard code == 0 else { throw Failure(description: "cannot start \(binary): error \(code)") }
         self.pid = pid
         exit = Task { [pid, ended] in
@@ -60,8 +72,14 @@ final class ChildProcess: Sendable {
 
     func send(_ signal: Int32) { kill(pid, signal) }
 
-    /// - Returns: the exit code, or the negative number of the signal that ended it.
-    func exitCode() async -> Int32 { await exit.value }
+    /// - Returns: the exit code, or the negative number of the signal that ended it; SIGKILL's when it did not end in a
+    ///   long time.
+    func exitCode() async -> Int32 {
+        DispatchQueue.global().asyncAfter(deadline: .now() + 120) { [weak self] in
+            if let self, !hasExited { send(SIGKILL) }
+        }
+        return await exit.value
+    }
 
     /// Beside the test's own executable, where SwiftPM builds everything.
     private static func binary() throws -> String {

@@ -237,6 +237,16 @@ struct HelpTests {
         }
     }
 
+    @Test func `explains each exit code once`() async {
+        for command in Program.commands {
+            let help = await leasehold(command.name, "--help").out
+            let codes = help[help.firstRange(of: "\nExit codes\n")!.upperBound...].split(separator: "\n")
+                .filter { $0.dropFirst(2).first?.isNumber == true }.map { String($0.dropFirst(2).prefix(1)) }
+            #expect(codes.starts(with: ["0", "1", "2"]))
+            #expect(Set(codes).count == codes.count)
+        }
+    }
+
     @Test func `says which defaults and ranges hold`() async {
         let help = await leasehold("transfer", "--help").out
         #expect(help.contains("(100ms to 1h; default\n") || help.contains("(100ms to 1h; default 30s)"))

@@ -97,6 +97,47 @@ struct RunTests {
         #expect(await east.process.exitCode() == 0)
     }
 
+    @Test func `with release-on-shutdown the leases are free at the end`() async throws {
+        // The leases are free as soon as the grants have ended. A cluster that never ran before goes on waiting for what an
+        // earlier run might still do, and ends with a handover when the time is up.
+        let east = try Cluster("east", in: directory, ["--release-on-shutdown", "--shutdown-timeout", "3s"])
+        try await east.waitUntilStarted()
+        try await eventually("it leads") { try await leader() == "east" }
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 0)
+        let status = try await leasehold("status")
+        #expect(status.out.contains("(free)"))
+    }
+
+    @Test func `a second signal ends it at once, with code 1`() async throws {
+        // Giving back waits for the grants to end, which here takes a minute.
+        let east = try Cluster(
+            "east", in: directory, ["--release-on-shutdown", "--grant-duration", "60s", "--lease-duration", "90s"])
+        try await east.waitUntilStarted()
+        try await eventually("it leads") { try await leader() == "east" }
+        east.process.send(SIGTERM)
+        try await eventually("it gives back") { east.process.err.contains("frees all leases first") }
+        #expect(try east.post(Cluster.review()).contains(#""allowed":false"#))
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 1)
+        #expect(east.process.err.contains("by a second signal"))
+    }
+
+    @Test func `status watches until it is interrupted`() async throws {
+        let east = try Cluster("east", in: directory)
+        try await east.waitUntilStarted()
+        let watch = try ChildProcess(
+            ["status", "--watch"], environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
+        try await eventually("two snapshots") {
+            watch.out.split(separator: "CLUSTER", omittingEmptySubsequences: false).count > 2
+        }
+        #expect(!watch.out.contains("\u{1B}"))
+        watch.send(SIGINT)
+        #expect(await watch.exitCode() == -SIGINT)
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 0)
+    }
+
     @Test func `another cluster under the same name is refused, with both uids`() async throws {
         let east = try Cluster("east", in: directory)
         try await east.waitUntilStarted()

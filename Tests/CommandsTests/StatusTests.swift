@@ -135,7 +135,7 @@ struct StatusTests {
             StatusCommand.redraw("a\nb\n", height: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[J")
         #expect(
             StatusCommand.redraw("a\nb\nc\nd\n", height: 4)
-                == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n... and 2 more lines; a higher window shows them\u{1B}[K\n\u{1B}[J")
+                == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n... and 2 more lines; a taller window shows them\u{1B}[K\n\u{1B}[J")
         #expect(!StatusCommand.redraw("a\nb\nc\n", height: 4).contains("more lines"))
     }
 }
