@@ -31,7 +31,7 @@ let package = Package(
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage"]),
-        module("Commands", ["Controller", "Webhook", "CCurl"]),
+        module("Commands", ["Controller", "Storage", "Webhook", "TLS"]),
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
