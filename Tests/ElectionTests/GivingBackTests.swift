@@ -120,6 +120,25 @@ struct GivingBackTests {
         #expect(bench.store.lease("n")?.isFree == true)
     }
 
+    @Test func `a predecessor's lease that was claimed again is not given back inside the predecessor's window either`() {
+        let bench = successor(of: .handover, quiet: 15, wants: true)
+        #expect(bench.leads("n"))
+        bench.step(.wishes([Wish("n", .forget)]))
+        bench.run(for: timing.staleness(ofSeconds: 15) - .nanoseconds(1))
+        #expect(bench.store.lease("n")?.isFree == false)
+        bench.run(for: .milliseconds(1))
+        #expect(bench.store.lease("n")?.isFree == true)
+    }
+
+    @Test func `a lease that no predecessor held is given back once the grants have ended, though the wait goes on`() {
+        let bench = Bench(on: Records())
+        bench.want("n")
+        #expect(bench.leads("n"))
+        bench.step(.wishes([Wish("n", .forget)]))
+        bench.run(for: timing.grantsEnd)
+        #expect(bench.store.lease("n")?.isFree == true)
+    }
+
     @Test func `a predecessor's record with a short duration waits for the end of the grants`() {
         let bench = successor(of: .handover, quiet: 3, seconds: 1)
         bench.run(for: timing.grantsEnd - .nanoseconds(1))
