@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
 TEST_PACKAGES := openssl
-BENCH_PACKAGES := nginx-light wrk python3 openssl
+BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 
 # For `make run`: two terminals make two clusters, `make run` and `make run CLUSTER=west ADDRESS=127.0.0.2`.
