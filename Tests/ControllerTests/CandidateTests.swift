@@ -314,7 +314,10 @@ private final class Run: Sendable {
         var timing = Run.timing
         // A first incarnation may not say that all is free before an unknown earlier one must have ended.
         timing.leaseDurationLimit = 300
-        let east = Run("east", in: store, timing: timing, releaseLimit: .milliseconds(10))
+        // The handover has two time-outs to land in, which a busy machine must not use up.
+        timing.renewInterval = .seconds(10)
+        timing.requestTimeout = .seconds(10)
+        let east = Run("east", in: store, seconds: 60, timing: timing, releaseLimit: .milliseconds(10))
         try await east.leadsAll()
         east.candidate.leave(.release)
         #expect(await east.end.value == nil)
