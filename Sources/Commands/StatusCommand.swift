@@ -83,9 +83,9 @@ enum StatusCommand: Command {
             text = try Self.text(try await snapshot(of: store), options)
         } catch let error as CommandFailure where console.isTerminal {
             // A store that is down is what one watches for: it may come back.
-            text = "\(error)\n"
+            text = "\(TextTable.printable(error.description))\n"
         } catch let error as CommandFailure {
-            console.err("leasehold status: \(error)\n")
+            console.err("leasehold status: \(TextTable.printable(error.description))\n")
             return
         }
         guard console.isTerminal else {
