@@ -46,31 +46,35 @@ final class StoreDirectory: Sendable {
     private let members: FileDescriptor
     private let leases: FileDescriptor
 
-    /// Opens the directory, and makes what is missing of it (mode 0700: who can write here decides who leads).
+    /// Opens the directory.
     ///
-    /// - Parameter fileSystem: what kind of file system holds an open directory.
+    /// - Parameters:
+    ///   - creating: whether to make what is missing of it (mode 0700: who can write here decides who leads).
+    ///   - fileSystem: what kind of file system holds an open directory.
     /// - Throws: ``StoreError/failed(_:)``.
     init(
-        _ path: String, fileSystem: (borrowing FileDescriptor) throws(SystemError) -> FileSystemKind
+        _ path: String, creating: Bool, fileSystem: (borrowing FileDescriptor) throws(SystemError) -> FileSystemKind
     ) throws(StoreError) {
         self.path = path
         do throws(SystemError) {
-            try Self.makeDirectories(path)
+            if creating { try Self.makeDirectories(path) }
         } catch {
             throw .failed("The store's directory \(path) cannot be made: \(error.explanation)")
         }
         do throws(SystemError) {
             root = try FileDescriptor(path, O_RDONLY | O_DIRECTORY)
+        } catch  where error.code == ENOENT && !creating {
+            throw Self.nothing(at: path)
         } catch {
             throw .failed("The store's directory \(path) cannot be opened: \(error.explanation)")
         }
         try Self.refuseNetwork(root, path, fileSystem)
-        members = try Self.folder(.members, of: path, root)
-        leases = try Self.folder(.leases, of: path, root)
+        members = try Self.folder(.members, of: path, root, creating)
+        leases = try Self.folder(.leases, of: path, root, creating)
         try Self.refuseNetwork(members, "\(path)/members", fileSystem)
         try Self.refuseNetwork(leases, "\(path)/leases", fileSystem)
         do throws(SystemError) {
-            try root.sync()
+            if creating { try root.sync() }
         } catch {
             throw .failed("The store's directory \(path) cannot be brought to the disk (fsync): \(error.explanation)")
         }
@@ -403,16 +407,22 @@ final class StoreDirectory: Sendable {
     }
 
     private static func folder(
-        _ folder: ObjectName.Folder, of path: String, _ root: borrowing FileDescriptor
+        _ folder: ObjectName.Folder, of path: String, _ root: borrowing FileDescriptor, _ creating: Bool
     ) throws(StoreError) -> FileDescriptor {
         do throws(SystemError) {
-            if unsafe mkdirat(root.raw, folder.rawValue, 0o700) != 0 && errno != EEXIST {
+            if unsafe creating && mkdirat(root.raw, folder.rawValue, 0o700) != 0 && errno != EEXIST {
                 throw SystemError(code: errno)
             }
             return try FileDescriptor(folder.rawValue, in: root.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        } catch  where error.code == ENOENT && !creating {
+            throw nothing(at: "\(path)/\(folder.rawValue)")
         } catch {
             throw .failed("The store's folder \(path)/\(folder.rawValue) cannot be opened: \(error.explanation)")
         }
+    }
+
+    private static func nothing(at path: String) -> StoreError {
+        .failed("There is no \(path), so nothing has run with this store yet. Check the spelling.")
     }
 
     private static func refuseNetwork(
