@@ -284,7 +284,7 @@ package actor Candidate {
         status.set(.leaving)
         let limit: Duration
         switch farewell {
-        case .handover: limit = handoverLimit
+        case .handover: limit = Self.handoverLimit(timing)
         case .release:
             limit = releaseLimit
             electionLog.waits(
@@ -295,8 +295,8 @@ package actor Candidate {
         step(.leave(farewell))
     }
 
-    /// Two tries, each of which the store may leave unanswered.
-    private var handoverLimit: Duration { timing.requestTimeout * 2 + timing.retryInterval }
+    /// How long a handover may take: two tries, each of which the store may leave unanswered.
+    package static func handoverLimit(_ timing: Timing) -> Duration { timing.requestTimeout * 2 + timing.retryInterval }
 
     private func loseFarewellPatience() {
         switch farewell {
@@ -308,7 +308,7 @@ package actor Candidate {
             leave(by: .handover)
         case .handover, nil:
             log.error(
-                "The store did not take the handover of cluster \(cluster) within \(handoverLimit.forPeople), so this "
+                "The store did not take the handover of cluster \(cluster) within \(Self.handoverLimit(timing).forPeople), so this "
                     + "run ends without it. Nothing is led any more; the cluster's next run has to wait until this "
                     + "one has been silent for \(timing.standbyTakeover(after: 0).forPeople), and other clusters "
                     + "until its leases have run out")
