@@ -222,7 +222,8 @@ struct Node {
 
     private func openStore() async throws -> any LeaseStore {
         do {
-            let store = try await address.open(timeout: timing.requestTimeout)
+            // A little sooner than the election gives a call up, so that it hears what the store was waiting for.
+            let store = try await address.open(timeout: timing.requestTimeout * 9 / 10)
             try await store.probe()
             return store
         } catch let error as StoreError {
