@@ -143,10 +143,11 @@ struct StatusTests {
 
     @Test func `redraws in place and cuts what the terminal cannot show`() {
         #expect(
-            StatusCommand.redraw("a\nb\n", height: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[J")
+            StatusCommand.redraw("a\nb\n", size: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[J")
         #expect(
-            StatusCommand.redraw("a\nb\nc\nd\n", height: 4)
+            StatusCommand.redraw("a\nb\nc\nd\n", size: (80, 4))
                 == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n... and 2 more lines; a taller window shows them\u{1B}[K\n\u{1B}[J")
-        #expect(!StatusCommand.redraw("a\nb\nc\n", height: 4).contains("more lines"))
+        #expect(!StatusCommand.redraw("a\nb\nc\n", size: (80, 4)).contains("more lines"))
+        #expect(StatusCommand.redraw("abc\nd\n", size: (2, 9)) == "\u{1B}[Hab\u{1B}[K\nd\u{1B}[K\n\u{1B}[J")
     }
 }
