@@ -171,7 +171,7 @@ final class StoreDirectory: Sendable {
     /// Makes sure that `name` still leads to the directory that was opened at the start.
     ///
     /// Whoever removes or exchanges a store under a running process made another store of it, an empty one for instance,
-    /// in which every lease is free. Only a restart, which drops all claims, may go on with that.
+    /// in which every lease is free. Only when no cluster acts on the old one any more may a new run go on with that.
     private func verify(
         _ name: String, in directory: Int32, _ flags: Int32, _ opened: Int32
     ) throws(StoreError) {
@@ -182,12 +182,13 @@ final class StoreDirectory: Sendable {
             _ = try SystemError.check { unsafe fstat(opened, &known) }
             if found.st_dev == known.st_dev && found.st_ino == known.st_ino { return }
         } catch {
-            throw .failed("\(place(name)) is not there any more: \(error.explanation) Put it back, or restart.")
+            throw .failed("\(place(name)) is not there any more: \(error.explanation) Put it back. \(Self.newStore)")
         }
         throw .failed(
-            "\(place(name)) is another directory than the one opened at the start. Put that back, or restart to use this."
-        )
+            "\(place(name)) is another directory than the one opened at the start. Put that one back. \(Self.newStore)")
     }
+
+    private static let newStore = "To begin a new store, end all clusters that use this one first."
 
     private func place(_ name: String) -> String { name == path ? path : "\(path)/\(name)" }
 
