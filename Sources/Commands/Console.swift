@@ -15,36 +15,41 @@ package struct Console: Sendable {
     package let isTerminal: Bool
     /// Columns to wrap at, 80 to 100.
     package let width: Int
-    /// Lines of the terminal, when known.
-    package let height: Int?
+    /// The terminal's size at this moment, in characters, when known.
+    package let size: @Sendable () -> (columns: Int, lines: Int)?
     package let environment: [String: String]
     /// What the process is told from outside; nil for commands that end by any signal.
     package let signals: AsyncStream<Signals.Signal>?
 
     package init(
         out: @escaping @Sendable (String) -> Void, err: @escaping @Sendable (String) -> Void, isTerminal: Bool = false,
-        width: Int = 100, height: Int? = nil,
+        width: Int = 100, size: @escaping @Sendable () -> (columns: Int, lines: Int)? = { nil },
         environment: [String: String] = [:], signals: AsyncStream<Signals.Signal>? = nil
     ) {
         self.out = out
         self.err = err
         self.isTerminal = isTerminal
         self.width = width
-        self.height = height
+        self.size = size
         self.environment = environment
         self.signals = signals
     }
 
     /// This process's own.
     package static func process(signals: AsyncStream<Signals.Signal>?) -> Console {
+        Console(
+            out: writeOut, err: Log.stderr, isTerminal: isatty(STDOUT_FILENO) == 1,
+            width: terminalSize().map { min(max($0.columns, 80), 100) } ?? widthDefault, size: terminalSize,
+            environment: ProcessInfo.processInfo.environment, signals: signals)
+    }
+
+    /// Of the terminal that standard output is (ioctl_tty(2)); nil: it is none, or does not say.
+    @Sendable private static func terminalSize() -> (columns: Int, lines: Int)? {
         var size = winsize()
-        let isTerminal = isatty(STDOUT_FILENO) == 1
-        let isKnown = unsafe isTerminal && ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return Console(
-            out: writeOut, err: Log.stderr, isTerminal: isTerminal,
-            width: isKnown ? min(max(Int(size.ws_col), 80), 100) : widthDefault,
-            height: isKnown ? Int(size.ws_row) : nil, environment: ProcessInfo.processInfo.environment, signals: signals
-        )
+        guard unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+            return nil
+        }
+        return (Int(size.ws_col), Int(size.ws_row))
     }
 
     @Sendable private static func writeOut(_ text: String) {

@@ -24,14 +24,14 @@ struct ElectionSnapshot {
         self.members = members.filter { !$0.name.isReserved }.map { object in
             Member(
                 cluster: object.name.name,
-                record: Self.parse(object) { body throws(RecordError) in
-                    try MemberRecord(parsing: body, ofCluster: object.name.name)
+                record: Result { () throws(RecordError) in
+                    try MemberRecord(parsing: object.body, ofCluster: object.name.name)
                 })
         }
         self.leases = leases.filter { !$0.name.isReserved }.map { object in
             Lease(
                 namespace: object.name.name,
-                record: Self.parse(object) { body throws(RecordError) in try LeaseRecord(parsing: body) })
+                record: Result { () throws(RecordError) in try LeaseRecord(parsing: object.body) })
         }
         self.readAt = readAt
     }
@@ -41,20 +41,6 @@ struct ElectionSnapshot {
         let leases = try await store.list(.leases)
         let members = try await store.list(.members)
         self.init(members: members, leases: leases, readAt: Reading.now().realtime / 1000)
-    }
-
-    static func parse<Record>(
-        _ object: StoredObject, _ body: ([UInt8]) throws(RecordError) -> Record
-    ) -> Result<Record, RecordError> {
-        // What a store has but cannot read comes without a body.
-        guard !object.body.isEmpty else {
-            return .failure(RecordError("the object is empty, or the store cannot read it"))
-        }
-        do {
-            return .success(try body(object.body))
-        } catch {
-            return .failure(error)
-        }
     }
 
     func member(_ cluster: String) -> MemberRecord? {

@@ -46,6 +46,9 @@ struct Node {
     ///
     /// - Throws: what kept it from starting or from going on, as a sentence for people.
     func run(signals: AsyncStream<Signals.Signal>?) async throws {
+        let (happenings, inbox) = AsyncStream.makeStream(of: Happening.self)
+        // First of all, so that a second signal also ends a start that hangs.
+        watch(signals, inbox)
         raiseDescriptorLimit()
         let health = try sideServer(
             "health", options.healthAddress, "--health-probe-bind-address",
@@ -71,14 +74,16 @@ struct Node {
 
         let candidate = Candidate(
             cluster: options.cluster, uid: uid, timing: timing, store: try await openStore(), board: board,
-            status: status, log: log, releaseLimit: options.shutdownTimeout)
+            status: status, log: log,
+            releaseLimit: max(
+                options.shutdownTimeout / 2, options.shutdownTimeout - Candidate.handoverLimit(timing)))
         candidate.setWishes(options.namespaces.map { Wish($0, .lead(seconds: options.leaseSeconds)) })
         announce(uid, webhook: webhook.address, health: health?.address, metrics: metrics?.address, authority)
-        try await compete(candidate, certificate, signals)
+        let end = try await compete(candidate, certificate, happenings, inbox)
 
         // What began before the signal is still answered, with denials from now on.
         log.info("Stops serving")
-        let limit = options.shutdownTimeout
+        let limit = max(Duration.zero, ContinuousClock.now.duration(to: end))
         await withCheckedContinuation { continuation in
             // Waits for the loops, which must not hold up a thread of Swift's tasks: a second signal needs one.
             DispatchQueue.global().async {
@@ -88,28 +93,10 @@ struct Node {
         }
     }
 
-    /// Takes part in the election until a signal ends that or it ends by itself, and keeps the certificate fresh.
-    private func compete(
-        _ candidate: Candidate, _ certificate: ServingCertificate, _ signals: AsyncStream<Signals.Signal>?
-    ) async throws {
-        let (happenings, inbox) = AsyncStream.makeStream(of: Happening.self)
-        let election = Task {
-            do {
-                try await candidate.run()
-                inbox.yield(.electionEnded(nil))
-            } catch {
-                inbox.yield(.electionEnded(error))
-            }
-        }
-        let clock = Task {
-            while !Task.isCancelled {
-                try await Task.sleep(for: .seconds(1), clock: .continuous)
-                inbox.yield(.second)
-            }
-        }
-        // Goes on after this function: a second signal also cuts short what comes then.
+    /// Passes the signals on, for ever; ends the process by the second that asks for it.
+    private func watch(_ signals: AsyncStream<Signals.Signal>?, _ inbox: AsyncStream<Happening>.Continuation) {
+        guard let signals else { return }
         Task { [log] in
-            guard let signals else { return }
             var isLeaving = false
             for await signal in signals {
                 switch signal {
@@ -125,6 +112,30 @@ struct Node {
                 inbox.yield(.signal(signal))
             }
         }
+    }
+
+    /// Takes part in the election until a signal ends that or it ends by itself, and keeps the certificate fresh.
+    ///
+    /// - Returns: when the time for the shutdown is up.
+    private func compete(
+        _ candidate: Candidate, _ certificate: ServingCertificate, _ happenings: AsyncStream<Happening>,
+        _ inbox: AsyncStream<Happening>.Continuation
+    ) async throws -> ContinuousClock.Instant {
+        let election = Task {
+            do {
+                try await candidate.run()
+                inbox.yield(.electionEnded(nil))
+            } catch {
+                inbox.yield(.electionEnded(error))
+            }
+        }
+        let clock = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: .seconds(1), clock: .continuous)
+                inbox.yield(.second)
+            }
+        }
+        var end: ContinuousClock.Instant?
         defer {
             election.cancel()
             clock.cancel()
@@ -141,13 +152,15 @@ struct Node {
                     options.releasesOnShutdown
                         ? "Ends by a signal: frees all leases first"
                         : "Ends by a signal: keeps the leases in this cluster")
+                end = .now + options.shutdownTimeout
                 candidate.leave(options.releasesOnShutdown ? .release : .handover)
             case .electionEnded(let error?):
                 throw error
             case .electionEnded(nil):
-                return
+                return end ?? .now
             }
         }
+        throw CancellationError()
     }
 
     // MARK: - Parts
@@ -209,7 +222,8 @@ struct Node {
 
     private func openStore() async throws -> any LeaseStore {
         do {
-            let store = try await address.open(timeout: timing.requestTimeout)
+            // A little sooner than the election gives a call up, so that it hears what the store was waiting for.
+            let store = try await address.open(timeout: timing.requestTimeout * 9 / 10)
             try await store.probe()
             return store
         } catch let error as StoreError {

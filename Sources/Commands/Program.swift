@@ -64,10 +64,11 @@ package enum Program {
                 return try await C.run(options, operands: operands, console: console)
             }
         } catch let error as UsageError {
-            console.err("leasehold \(C.name): \(error.message)\n")
+            console.err("leasehold \(C.name): \(TextTable.printable(error.message))\n")
             return ExitCode.usage
         } catch {
-            console.err("leasehold \(C.name): \(error)\n")
+            // It may quote a record, and a record anything.
+            console.err("leasehold \(C.name): \(TextTable.printable("\(error)"))\n")
             return ExitCode.failed
         }
     }

@@ -71,7 +71,8 @@ struct RunOptions: FlagOptions {
                             + "cluster's next run until they run out."),
                     Flag(
                         "shutdown-timeout", \.shutdownTimeout, .duration(.seconds(1)...(.seconds(3600))),
-                        "How long a shutdown may take before it is cut short."),
+                        "How long a shutdown may take before it is cut short; a handover to a store that does not answer "
+                            + "may take two --store-timeout more."),
                 ]),
             FlagGroup("Store", StoreOptions.flags(at: \.store)),
             FlagGroup(

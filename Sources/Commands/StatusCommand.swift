@@ -83,26 +83,30 @@ enum StatusCommand: Command {
             text = try Self.text(try await snapshot(of: store), options)
         } catch let error as CommandFailure where console.isTerminal {
             // A store that is down is what one watches for: it may come back.
-            text = "\(error)\n"
+            text = "\(TextTable.printable(error.description))\n"
         } catch let error as CommandFailure {
-            console.err("leasehold status: \(error)\n")
+            console.err("leasehold status: \(TextTable.printable(error.description))\n")
             return
         }
         guard console.isTerminal else {
             console.out(options.output == .table ? text + "\n" : text)
             return
         }
-        console.out(redraw(text, height: console.height))
+        console.out(redraw(text, size: console.size()))
     }
 
     /// `text` written over the last one, line by line, without a blank moment in between (ECMA-48: cursor to the
     /// upper left, erase to the end of the line, erase to the end of the screen).
-    static func redraw(_ text: String, height: Int?) -> String {
+    static func redraw(_ text: String, size: (columns: Int, lines: Int)?) -> String {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
-        if let height, lines.count > height - 1 {
-            let cut = lines.count - max(height - 2, 0)
-            lines = lines.dropLast(cut) + ["... and \(cut) more lines; a taller window shows them"]
+        if let size {
+            if lines.count > size.lines - 1 {
+                let cut = lines.count - max(size.lines - 2, 0)
+                lines = lines.dropLast(cut) + ["... and \(cut) more lines; a taller window shows them"]
+            }
+            // A line that wraps would push the first ones out.
+            lines = lines.map { String($0.prefix(size.columns)) }
         }
         return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J"
     }

@@ -23,7 +23,7 @@ struct StatusReport {
     var text: String {
         var remarks: [String] = []
         var text = leasesTable(&remarks) + "\n" + membersTable(&remarks)
-        if !remarks.isEmpty { text += "\n" + remarks.map { $0 + "\n" }.joined() }
+        if !remarks.isEmpty { text += "\n" + remarks.map { TextTable.printable($0) + "\n" }.joined() }
         return text
     }
 

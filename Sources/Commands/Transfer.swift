@@ -101,9 +101,9 @@ struct Transfer {
                 "there is no lease record of \(namespace): no cluster competes for it yet. Run one that does, and check "
                     + "the spelling and --store")
         }
-        switch ElectionSnapshot.parse(object, { body throws(RecordError) in try LeaseRecord(parsing: body) }) {
-        case .success(let record): return (record, object.version)
-        case .failure(let error):
+        do {
+            return (try LeaseRecord(parsing: object.body), object.version)
+        } catch {
             throw CommandFailure(
                 "leases/\(namespace) is no lease record, and is left alone: \(error). Repair or delete the object")
         }

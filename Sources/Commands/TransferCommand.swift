@@ -59,7 +59,7 @@ enum TransferCommand: Command {
     static func run(
         _ options: Options, namespace: String, store: any LeaseStore, console: Console
     ) async throws -> Int32 {
-        let transfer = Transfer(namespace: namespace, store: store) { console.err("\($0)\n") }
+        let transfer = Transfer(namespace: namespace, store: store) { console.err("\(TextTable.printable($0))\n") }
         do {
             let line =
                 if let target = options.target {
@@ -67,7 +67,7 @@ enum TransferCommand: Command {
                 } else {
                     try await transfer.clear()
                 }
-            console.out("\(line)\n")
+            console.out("\(TextTable.printable(line))\n")
             return ExitCode.done
         } catch let error as StoreError {
             throw CommandFailure("the store cannot be used: \(error.reason)")

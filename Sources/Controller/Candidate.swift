@@ -36,6 +36,10 @@ package actor Candidate {
     /// Whether this incarnation took over the member record, so that it has something to leave behind.
     private var hasTakenOver = false
     private var takeovers = 0
+    /// Whether this run has once read its member record, so that one it cannot read now is trouble of the store.
+    private var hasReadRecord = false
+    /// Why the last incarnation ended, until the next has read its member record.
+    private var troubled: String?
     /// What this cluster wants, for the next incarnation.
     private var wishes: [String: Wish.Aim] = [:]
     /// How this run is to end, once it was asked to.
@@ -178,14 +182,23 @@ package actor Candidate {
         status.count(note)
         electionLog.note(note, at: .now())
         switch note {
-        case .standingBy: status.set(.standingBy)
+        case .standingBy:
+            noteRecordWasRead()
+            status.set(.standingBy)
+        case .otherUID: noteRecordWasRead()
         case .tookOver:
+            noteRecordWasRead()
             hasTakenOver = true
             status.set(farewell == nil ? .takingPart : .leaving)
-        case .otherUID, .led, .lapsed, .lost, .givingBack, .gaveBack, .holderChanged, .refused, .unreadable, .deleted,
+        case .led, .lapsed, .lost, .givingBack, .gaveBack, .holderChanged, .refused, .unreadable, .deleted,
             .requestFailed, .requestsSucceedAgain:
             break
         }
+    }
+
+    private func noteRecordWasRead() {
+        hasReadRecord = true
+        troubled = nil
     }
 
     private func setAlarm() {
@@ -229,7 +242,10 @@ package actor Candidate {
             finish("Cluster \(cluster) has left the election; all its leases are free")
         case .handedOver, .stopped:
             finish("This run of cluster \(cluster) has left the election; it led nothing")
-        case .refused(let reason):
+        case .memberRecordUnreadable(let reason) where hasReadRecord:
+            // An error of the disk, or somebody's mistake, that can be mended without a restart.
+            startAnew(reason)
+        case .refused(let reason), .memberRecordUnreadable(let reason):
             outcome = .failure(.refused(reason))
         case .deposed(let successor):
             startAnew("another run of its controller, incarnation \(successor), took over")
@@ -244,7 +260,11 @@ package actor Candidate {
         }
         // A pause, so that a fault that ends each incarnation at once cannot load the store.
         let pause = min(timing.renewInterval, .seconds(1))
-        log.warning("Gave up all leases of cluster \(cluster): \(cause). Joins again in \(pause.forPeople)")
+        // Once: the same trouble may end each of many incarnations at once.
+        if cause != troubled {
+            log.warning("Gave up all leases of cluster \(cluster): \(cause). Joins again in \(pause.forPeople)")
+        }
+        troubled = cause
         status.set(.joining)
         restartDue = .now + pause
     }
@@ -264,7 +284,7 @@ package actor Candidate {
         status.set(.leaving)
         let limit: Duration
         switch farewell {
-        case .handover: limit = handoverLimit
+        case .handover: limit = Self.handoverLimit(timing)
         case .release:
             limit = releaseLimit
             electionLog.waits(
@@ -275,8 +295,8 @@ package actor Candidate {
         step(.leave(farewell))
     }
 
-    /// Two tries, each of which the store may leave unanswered.
-    private var handoverLimit: Duration { timing.requestTimeout * 2 + timing.retryInterval }
+    /// How long a handover may take: two tries, each of which the store may leave unanswered.
+    package static func handoverLimit(_ timing: Timing) -> Duration { timing.requestTimeout * 2 + timing.retryInterval }
 
     private func loseFarewellPatience() {
         switch farewell {
@@ -288,7 +308,7 @@ package actor Candidate {
             leave(by: .handover)
         case .handover, nil:
             log.error(
-                "The store did not take the handover of cluster \(cluster) within \(handoverLimit.forPeople), so this "
+                "The store did not take the handover of cluster \(cluster) within \(Self.handoverLimit(timing).forPeople), so this "
                     + "run ends without it. Nothing is led any more; the cluster's next run has to wait until this "
                     + "one has been silent for \(timing.standbyTakeover(after: 0).forPeople), and other clusters "
                     + "until its leases have run out")

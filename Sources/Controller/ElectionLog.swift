@@ -136,7 +136,7 @@ struct ElectionLog {
             one(
                 .unreadable, now,
                 "Cannot read the record \(record): \(reason). It is never overwritten: find out who wrote it, then "
-                    + "delete it by hand", tally: reason)
+                    + "repair it or move it away", tally: reason)
         case .deleted(let namespace):
             one(.deleted, now, "Somebody deleted the lease record of \(namespace); it is made again after a wait")
         case .requestFailed(let failure):

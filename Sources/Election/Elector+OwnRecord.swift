@@ -187,7 +187,7 @@ extension Elector {
             record = try MemberRecord(parsing: object.body, ofCluster: identity.cluster)
         } catch {
             return end(
-                .refused(
+                .memberRecordUnreadable(
                     "\(ownName) cannot be read as a member record (\(error)), so it is not overwritten: "
                         + "move the object away, or choose another store or prefix"))
         }

@@ -95,6 +95,8 @@ package enum Ending: Hashable, Sendable {
     case deposed(by: String)
     /// Somebody deleted this cluster's member record: start anew.
     case memberRecordGone
+    /// This cluster's member record cannot be read, and is not overwritten: the reason, and what to do.
+    case memberRecordUnreadable(String)
     /// Must not take part: the reason, and what to do.
     case refused(String)
 }

@@ -89,6 +89,8 @@ enum RecordCoding {
     }
 
     static func decode<Record: Decodable>(_ type: Record.Type, from body: [UInt8]) throws(RecordError) -> Record {
+        // What a store has but cannot read comes without a body.
+        guard !body.isEmpty else { throw RecordError("it is empty, or the store cannot read it") }
         guard body.count <= bytesMax else { throw RecordError("\(body.count) bytes are more than any record has") }
         do {
             return try JSONDecoder().decode(type, from: Data(body))

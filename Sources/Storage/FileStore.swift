@@ -16,22 +16,25 @@ package final class FileStore: LeaseStore {
     private let clock = DispatchQueue(label: "leasehold.store.clock")
     private let calls = Atomic<Int>(0)
 
-    /// Opens the store, and makes the directory when it is missing. Blocks for a few system calls.
+    /// Opens the store. Blocks for a few system calls.
     ///
     /// - Parameters:
     ///   - path: the directory; a relative one starts at the working directory.
     ///   - timeout: how long a call may take, from when it is made.
+    ///   - creating: whether to make what is missing of it.
     /// - Throws: ``StoreError/failed(_:)`` when the directory can't be used or is on a network file system.
-    package convenience init(_ path: String, timeout: Duration = .seconds(3)) throws(StoreError) {
-        try self.init(path, timeout: timeout, fileSystem: FileSystemKind.of)
+    package convenience init(
+        _ path: String, timeout: Duration = .seconds(3), creating: Bool = true
+    ) throws(StoreError) {
+        try self.init(path, timeout: timeout, creating: creating, fileSystem: FileSystemKind.of)
     }
 
     /// - Parameter fileSystem: what kind of file system holds an open directory.
     init(
-        _ path: String, timeout: Duration,
+        _ path: String, timeout: Duration, creating: Bool = true,
         fileSystem: (borrowing FileDescriptor) throws(SystemError) -> FileSystemKind
     ) throws(StoreError) {
-        directory = try StoreDirectory(Self.absolute(path), fileSystem: fileSystem)
+        directory = try StoreDirectory(Self.absolute(path), creating: creating, fileSystem: fileSystem)
         self.timeout = timeout
     }
 
@@ -106,11 +109,7 @@ package final class FileStore: LeaseStore {
             throw StoreAddressError("the path is taken as it is, without % escapes; write the characters themselves")
         }
         return { [path] timeout, creating throws(StoreError) in
-            // access(2) follows links, as opening does.
-            guard unsafe creating || access(path, F_OK) == 0 else {
-                throw .failed("There is no \(path), so nothing has run with this store yet. Check the spelling.")
-            }
-            return try FileStore(path, timeout: timeout)
+            try FileStore(path, timeout: timeout, creating: creating)
         }
     }
 

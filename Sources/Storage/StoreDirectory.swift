@@ -46,31 +46,35 @@ final class StoreDirectory: Sendable {
     private let members: FileDescriptor
     private let leases: FileDescriptor
 
-    /// Opens the directory, and makes what is missing of it (mode 0700: who can write here decides who leads).
+    /// Opens the directory.
     ///
-    /// - Parameter fileSystem: what kind of file system holds an open directory.
+    /// - Parameters:
+    ///   - creating: whether to make what is missing of it (mode 0700: who can write here decides who leads).
+    ///   - fileSystem: what kind of file system holds an open directory.
     /// - Throws: ``StoreError/failed(_:)``.
     init(
-        _ path: String, fileSystem: (borrowing FileDescriptor) throws(SystemError) -> FileSystemKind
+        _ path: String, creating: Bool, fileSystem: (borrowing FileDescriptor) throws(SystemError) -> FileSystemKind
     ) throws(StoreError) {
         self.path = path
         do throws(SystemError) {
-            try Self.makeDirectories(path)
+            if creating { try Self.makeDirectories(path) }
         } catch {
             throw .failed("The store's directory \(path) cannot be made: \(error.explanation)")
         }
         do throws(SystemError) {
             root = try FileDescriptor(path, O_RDONLY | O_DIRECTORY)
+        } catch  where error.code == ENOENT && !creating {
+            throw Self.nothing(at: path)
         } catch {
             throw .failed("The store's directory \(path) cannot be opened: \(error.explanation)")
         }
         try Self.refuseNetwork(root, path, fileSystem)
-        members = try Self.folder(.members, of: path, root)
-        leases = try Self.folder(.leases, of: path, root)
+        members = try Self.folder(.members, of: path, root, creating)
+        leases = try Self.folder(.leases, of: path, root, creating)
         try Self.refuseNetwork(members, "\(path)/members", fileSystem)
         try Self.refuseNetwork(leases, "\(path)/leases", fileSystem)
         do throws(SystemError) {
-            try root.sync()
+            if creating { try root.sync() }
         } catch {
             throw .failed("The store's directory \(path) cannot be brought to the disk (fsync): \(error.explanation)")
         }
@@ -167,7 +171,7 @@ final class StoreDirectory: Sendable {
     /// Makes sure that `name` still leads to the directory that was opened at the start.
     ///
     /// Whoever removes or exchanges a store under a running process made another store of it, an empty one for instance,
-    /// in which every lease is free. Only a restart, which drops all claims, may go on with that.
+    /// in which every lease is free. Only when no cluster acts on the old one any more may a new run go on with that.
     private func verify(
         _ name: String, in directory: Int32, _ flags: Int32, _ opened: Int32
     ) throws(StoreError) {
@@ -178,12 +182,13 @@ final class StoreDirectory: Sendable {
             _ = try SystemError.check { unsafe fstat(opened, &known) }
             if found.st_dev == known.st_dev && found.st_ino == known.st_ino { return }
         } catch {
-            throw .failed("\(place(name)) is not there any more: \(error.explanation) Put it back, or restart.")
+            throw .failed("\(place(name)) is not there any more: \(error.explanation) Put it back. \(Self.newStore)")
         }
         throw .failed(
-            "\(place(name)) is another directory than the one opened at the start. Put that back, or restart to use this."
-        )
+            "\(place(name)) is another directory than the one opened at the start. Put that one back. \(Self.newStore)")
     }
+
+    private static let newStore = "To begin a new store, end all clusters that use this one first."
 
     private func place(_ name: String) -> String { name == path ? path : "\(path)/\(name)" }
 
@@ -403,16 +408,22 @@ final class StoreDirectory: Sendable {
     }
 
     private static func folder(
-        _ folder: ObjectName.Folder, of path: String, _ root: borrowing FileDescriptor
+        _ folder: ObjectName.Folder, of path: String, _ root: borrowing FileDescriptor, _ creating: Bool
     ) throws(StoreError) -> FileDescriptor {
         do throws(SystemError) {
-            if unsafe mkdirat(root.raw, folder.rawValue, 0o700) != 0 && errno != EEXIST {
+            if unsafe creating && mkdirat(root.raw, folder.rawValue, 0o700) != 0 && errno != EEXIST {
                 throw SystemError(code: errno)
             }
             return try FileDescriptor(folder.rawValue, in: root.raw, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        } catch  where error.code == ENOENT && !creating {
+            throw nothing(at: "\(path)/\(folder.rawValue)")
         } catch {
             throw .failed("The store's folder \(path)/\(folder.rawValue) cannot be opened: \(error.explanation)")
         }
+    }
+
+    private static func nothing(at path: String) -> StoreError {
+        .failed("There is no \(path), so nothing has run with this store yet. Check the spelling.")
     }
 
     private static func refuseNetwork(

@@ -50,9 +50,15 @@ final class ChildProcess: Sendable {
             await withCheckedContinuation { continuation in
                 // Waits for as long as the process lives, so not on a thread of Swift's tasks.
                 DispatchQueue(label: "leasehold.test.process").async {
-                    var status: Int32 = 0
-                    while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-                    ended.withLock { $0 = true }
+                    // Left in the process table until the lock is held: nobody may signal a pid that is free again.
+                    var info = unsafe siginfo_t()
+                    while unsafe waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR {}
+                    let status = ended.withLock { ended in
+                        var status: Int32 = 0
+                        while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+                        ended = true
+                        return status
+                    }
                     let signal = status & 0x7F
                     continuation.resume(returning: signal != 0 ? -signal : status >> 8 & 0xFF)
                 }
@@ -60,23 +66,25 @@ final class ChildProcess: Sendable {
         }
     }
 
-    deinit {
-        // Once it was waited for, its pid may be another's.
-        if !hasExited { kill(pid, SIGKILL) }
-    }
+    deinit { send(SIGKILL) }
 
     var hasExited: Bool { ended.withLock { $0 } }
 
     var out: String { (try? String(contentsOfFile: outFile, encoding: .utf8)) ?? "" }
     var err: String { (try? String(contentsOfFile: errFile, encoding: .utf8)) ?? "" }
 
-    func send(_ signal: Int32) { kill(pid, signal) }
+    /// Does nothing once it was waited for: its pid may be another's.
+    func send(_ signal: Int32) {
+        ended.withLock { ended in
+            if !ended { kill(pid, signal) }
+        }
+    }
 
     /// - Returns: the exit code, or the negative number of the signal that ended it; SIGKILL's when it did not end in a
     ///   long time.
     func exitCode() async -> Int32 {
         DispatchQueue.global().asyncAfter(deadline: .now() + 120) { [weak self] in
-            if let self, !hasExited { send(SIGKILL) }
+            self?.send(SIGKILL)
         }
         return await exit.value
     }

@@ -1,3 +1,4 @@
+import Election
 import FoundationEssentials
 import Glibc
 import Testing
@@ -40,6 +41,19 @@ struct ProcessTests {
         #expect(wrong.code == 2)
         #expect(
             wrong.err == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, json\n")
+    }
+
+    @Test func `an error that quotes a record is one line of text`() async throws {
+        let leases = "\(directory.path)/store/leases"
+        try FileManager.default.createDirectory(atPath: leases, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: "\(directory.path)/store/members", withIntermediateDirectories: true)
+        let record = LeaseRecord.made(holder: "\u{1B}[2J\nevil").encoded()
+        try Data(record).write(to: URL(filePath: "\(leases)/team-a"))
+        let transfer = try await run("transfer", "team-a", "--clear", "--store", "file:\(directory.path)/store")
+        #expect(transfer.code == 1)
+        #expect(transfer.err.contains(#"holderIdentity "?[2J?evil""#))
+        #expect(transfer.err.split(separator: "\n").count == 1)
     }
 
     @Test func `does not make a store by looking for one`() async throws {

@@ -123,6 +123,17 @@ struct StatusTests {
         #expect(console.out.contains("team-nowhere  (no record)"))
     }
 
+    @Test func `no record reaches the terminal as more than text`() async throws {
+        let store = MemoryStore()
+        try await store.put(.leases, "team-a", LeaseRecord.made(holder: "\u{1B}[2J\nevil").encoded())
+        try await store.put(.members, "east", MemberRecord.made("\u{1B}[2J\nevil").encoded())
+        let console = TestConsole()
+        _ = try await StatusCommand.run(StatusCommand.Options(), store: store, console: console.console())
+        #expect(console.out.contains(#"holderIdentity "?[2J?evil" is not"#))
+        #expect(console.out.contains(#"it says cluster "?[2J?evil""#))
+        #expect(!console.out.contains("\u{1B}") && !console.out.contains("\nevil"))
+    }
+
     @Test func `ends with one line when the store cannot be read`() async throws {
         let store = ScriptedStore { _, _, _ in throw StoreError.failed("the disk is gone.") }
         await #expect(throws: CommandFailure("the store cannot be read: the disk is gone.")) {
@@ -132,10 +143,11 @@ struct StatusTests {
 
     @Test func `redraws in place and cuts what the terminal cannot show`() {
         #expect(
-            StatusCommand.redraw("a\nb\n", height: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[J")
+            StatusCommand.redraw("a\nb\n", size: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[J")
         #expect(
-            StatusCommand.redraw("a\nb\nc\nd\n", height: 4)
+            StatusCommand.redraw("a\nb\nc\nd\n", size: (80, 4))
                 == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n... and 2 more lines; a taller window shows them\u{1B}[K\n\u{1B}[J")
-        #expect(!StatusCommand.redraw("a\nb\nc\n", height: 4).contains("more lines"))
+        #expect(!StatusCommand.redraw("a\nb\nc\n", size: (80, 4)).contains("more lines"))
+        #expect(StatusCommand.redraw("abc\nd\n", size: (2, 9)) == "\u{1B}[Hab\u{1B}[K\nd\u{1B}[K\n\u{1B}[J")
     }
 }

@@ -204,6 +204,16 @@ struct TransferTests {
         #expect(try await transfer(store).result.get().hasPrefix("west leads team-a after "))
     }
 
+    @Test func `no record reaches the terminal as more than text`() async throws {
+        let store = MemoryStore()
+        try await prepare(store, .made(holder: "east", preferred: "\u{1B}[2J\nevil"))
+        var options = TransferCommand.Options()
+        options.clear = true
+        let console = TestConsole()
+        _ = try await TransferCommand.run(options, namespace: "team-a", store: store, console: console.console())
+        #expect(console.out == "team-a no longer prefers ?[2J?evil\n")
+    }
+
     @Test func `clears the preference only`() async throws {
         let store = MemoryStore()
         let before = LeaseRecord.made(holder: "east", preferred: "west", wanted: "west")

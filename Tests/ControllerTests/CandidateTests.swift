@@ -214,6 +214,37 @@ private final class Run: Sendable {
         #expect(try await east.member(in: store).incarnation != deleted)
     }
 
+    @Test func `a member record that cannot be read any more is waited for, and never overwritten`() async throws {
+        let east = Run("east", in: store)
+        try await east.leadsAll()
+        let name = try #require(ObjectName(.members, "east"))
+        var foreign: ObjectVersion?
+        try await eventually("it is replaced between two heartbeats") {
+            let version = try await store.memory.read(name)?.version
+            foreign = try? await store.memory.write(name, Array("garbage".utf8), replacing: version)
+            return foreign != nil
+        }
+        try await eventually("notices") { east.lines.contains("members/east cannot be read as a member record") }
+        #expect(east.claimed == 0)
+        let calls = store.calls
+        try await eventually("tries again") { store.calls > calls + 5 }
+        #expect(east.lines.count(of: "members/east cannot be read as a member record") == 1)
+        #expect(try await store.memory.read(name)?.version == foreign)
+        store.memory.delete(name)
+        try await east.leadsAll()
+    }
+
+    @Test func `a member record that cannot be read at the start is refused`() async throws {
+        _ = try await store.memory.write(
+            try #require(ObjectName(.members, "east")), Array("garbage".utf8), replacing: nil)
+        let east = Run("east", in: store)
+        guard case .refused(let reason) = await east.end.value else {
+            Issue.record("it takes part over a foreign object")
+            return
+        }
+        #expect(reason.contains("members/east cannot be read as a member record"))
+    }
+
     @Test func `two clusters under one name are refused, with both uids named`() async throws {
         let first = Run("east", uid: "uid-one", in: store)
         try await first.leadsAll()

@@ -285,7 +285,7 @@ struct HolderTests {
         let bench = Bench.leading("n")
         let foreign = bench.store.put(.member("east"), Array("<html>".utf8))
         bench.run(for: .seconds(30))
-        guard case .refused(let reason) = bench.ending else {
+        guard case .memberRecordUnreadable(let reason) = bench.ending else {
             Issue.record("it goes on")
             return
         }

@@ -102,6 +102,10 @@ struct RecordTests {
         for length in 0..<body.count { #expect(leaseReason(Array(body.prefix(length))) != nil) }
     }
 
+    @Test func `what a store has but cannot read is not taken for an object of somebody else`() {
+        #expect(leaseReason([]) == "it is empty, or the store cannot read it")
+    }
+
     @Test func `an object far larger than any record is not even parsed`() {
         let padding = [UInt8](repeating: 0x20, count: 64 * 1024)
         #expect(leaseReason(json(Self.leaseFields) + padding)?.contains("bytes") == true)

@@ -193,7 +193,7 @@ struct StartingTests {
         let foreign = store.put(.member("east"), Array("{\"kind\": \"Pod\"}".utf8))
         let bench = Bench(on: store)
         bench.want("n")
-        guard case .refused(let reason) = bench.ending else {
+        guard case .memberRecordUnreadable(let reason) = bench.ending else {
             Issue.record("it goes on")
             return
         }

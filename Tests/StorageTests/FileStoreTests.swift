@@ -156,7 +156,11 @@ import Testing
         _ = try await store.write(lease, [1], replacing: nil)
         try FileManager.default.removeItem(atPath: directory.path)
         let gone = try await failures()
-        #expect(gone.allSatisfy { $0.contains("is not there any more") && $0.contains("Put it back, or restart") })
+        #expect(
+            gone.allSatisfy {
+                $0.contains("is not there any more")
+                    && $0.contains("Put it back. To begin a new store, end all clusters that use this one first.")
+            })
 
         let restarted = try FileStore(directory.path, timeout: .seconds(60))
         let exchanged = try await failures()

@@ -28,6 +28,10 @@ import Testing
         let address = try StoreAddress("file:\(directory.path)/store")
         await #expect(throws: StoreError.self) { try await address.open(timeout: .seconds(60), creating: false) }
         #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/store"))
+        // Neither is a directory that holds something else, such as a mistyped one, turned into a store.
+        try FileManager.default.createDirectory(atPath: "\(directory.path)/store", withIntermediateDirectories: false)
+        await #expect(throws: StoreError.self) { try await address.open(timeout: .seconds(60), creating: false) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(directory.path)/store").isEmpty)
         _ = try await address.open(timeout: .seconds(60))
         _ = try await address.open(timeout: .seconds(60), creating: false)
     }
