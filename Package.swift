@@ -35,11 +35,11 @@ let package = Package(
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
-        .target(name: "Support", path: "Tests/Support", swiftSettings: settings),
+        .target(name: "Support", dependencies: ["COpenSSL"], path: "Tests/Support", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("StorageTests", ["Storage", "Support"]),
-        tests("TLSTests", ["TLS", "COpenSSL"]),
+        tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
         tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold"]),

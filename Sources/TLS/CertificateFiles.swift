@@ -9,7 +9,8 @@ package final class CertificateFiles: Sendable {
     package enum Reload: Equatable, Sendable {
         case unchanged
         case reloaded
-        /// The new files cannot be used and the old context stays. Said once for each change of the files.
+        /// The new files cannot be used and the old context stays. Tried again with every check, but said once for each
+        /// change of the files.
         case failed(TLSError)
     }
 
@@ -37,6 +38,8 @@ package final class CertificateFiles: Sendable {
     private struct Current {
         var context: ServerContext
         var stamps: [SmallFile.Stamp?]
+        /// Why the files with these stamps cannot be used; nil if the context is made of them.
+        var failure: TLSError?
     }
 
     /// Loads the files for the first time.
@@ -61,9 +64,10 @@ package final class CertificateFiles: Sendable {
     ///
     /// Reads files, so not for an event loop. Not to be called twice at the same time.
     package func reloadIfChanged() -> Reload {
-        let known = current.withLock { $0.stamps }
+        let (known, failure) = current.withLock { ($0.stamps, $0.failure) }
         var stamps = paths.stamps()
-        guard stamps != known else { return .unchanged }
+        // After a failure the reason may be gone although the files are the same, as when descriptors had run out.
+        guard stamps != known || failure != nil else { return .unchanged }
 
         var result = load()
         // Certificate and key are replaced one after the other; a pair that was read in between does not match. The
@@ -79,8 +83,8 @@ package final class CertificateFiles: Sendable {
             current.withLock { $0 = Current(context: context, stamps: stamps) }
             return .reloaded
         case .failure(let error):
-            current.withLock { $0.stamps = stamps }
-            return .failed(error)
+            current.withLock { ($0.stamps, $0.failure) = (stamps, error) }
+            return stamps == known && error == failure ? .unchanged : .failed(error)
         }
     }
 

@@ -69,6 +69,30 @@ import Testing
         #expect(files.context !== context)
     }
 
+    @Test func `files that could not be opened for a moment are loaded as soon as they can be`() async {
+        // In a process of its own, where running out of descriptors hurts nobody else.
+        await #expect(processExitsWith: .success) {
+            let tests = try CertificateFilesTests()
+            try tests.put(tests.authority.server())
+            let files = try tests.open()
+            let old = files.context
+            try tests.put(tests.authority.server())
+
+            var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+            let limited = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            #expect(limited == 0)
+            var taken: [Int32] = []
+            while case let descriptor = dup(0), descriptor >= 0 { taken.append(descriptor) }
+            let chain = tests.directory.file("tls.crt")
+            #expect(files.reloadIfChanged() == .failed(.file(path: chain, doing: "open", code: EMFILE)))
+            #expect(files.reloadIfChanged() == .unchanged)
+            for descriptor in taken { close(descriptor) }
+
+            #expect(files.reloadIfChanged() == .reloaded)
+            #expect(files.context !== old)
+        }
+    }
+
     enum Breakage: CaseIterable {
         case key, chain, emptyChain, otherKey, missingKey
     }

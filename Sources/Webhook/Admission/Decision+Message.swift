@@ -18,6 +18,10 @@ extension Decision {
         case .leads:
             appendNamespace(request, to: &message)
             message.append(" is led by this cluster, \"\(cluster)\"")
+        case .unmanaged where scope != .requested:
+            appendNamespace(request, to: &message)
+            message.append(" is left out of the election, so nobody may write those. Elect a leader for it, ")
+            message.append("or let another namespace's lease decide: --cluster-scoped NAMESPACE")
         case .unmanaged where policy.unmanagedNamespaces == .allow:
             appendNamespace(request, to: &message)
             message.append(" is left out of the election")

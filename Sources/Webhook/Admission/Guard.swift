@@ -3,7 +3,7 @@ package import Election
 /// Decides about admission requests: a pure function of the policy, the request, the leadership table and the clocks.
 ///
 /// In `enforce` mode, whoever is subject to the guard is admitted only while the cluster that this webhook serves
-/// leads the namespace. Operations are all alike, and so is a dry run.
+/// leads the namespace, except where the policy asks for no lease. Operations are all alike, and so is a dry run.
 package struct Guard: Sendable {
     package let policy: Policy
 
@@ -44,7 +44,11 @@ package struct Guard: Sendable {
         }
         // 2. and 3. Requests that no lease decides.
         if scope == .cluster { return decision(.clusterScoped, allow: policy.clusterScoped == .allow) }
-        if standing == .unmanaged { return decision(.unmanaged, allow: policy.unmanagedNamespaces == .allow) }
+        if standing == .unmanaged {
+            // A namespace named to decide for cluster-scoped resources, but left out of the election, is a mistake that
+            // would open them to every cluster.
+            return decision(.unmanaged, allow: scope == .requested && policy.unmanagedNamespaces == .allow)
+        }
         // 4. The lease. This webhook knows only of its own cluster's claims that they still hold: what another
         // cluster may do, it cannot vouch for, even when the table says that this very cluster leads.
         if let identity, policy.clusterIdentities[identity].cluster != table.cluster {

@@ -289,6 +289,11 @@ import Webhook
             message.hasPrefix(
                 "namespace \"team-a\", whose lease decides for cluster-scoped resources, is led by cluster \"west\""))
         #expect(message.hasSuffix("leasehold transfer team-a --to east"))
+        #expect(
+            try self.message(policy, .east(.unmanaged), Review(namespace: nil))
+                == "namespace \"team-a\", whose lease decides for cluster-scoped resources, is left out of the "
+                + "election, so nobody may write those. Elect a leader for it, or let another namespace's lease decide: "
+                + "--cluster-scoped NAMESPACE")
     }
 
     // MARK: Counters

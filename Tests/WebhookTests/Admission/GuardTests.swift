@@ -223,11 +223,16 @@ import Webhook
             claim: "a named namespace does not decide for others",
             policy: policy { $0.clusterScoped = try .init("team-b") }, outcome: .denied, reason: .otherLeads),
         Row(
-            claim: "a named namespace without election is open like any other", review: Review(namespace: nil),
+            claim: "a named namespace left out by a pattern has no lease that could admit to cluster-scoped resources",
+            review: Review(namespace: nil),
             policy: policy {
                 $0.clusterScoped = try .init("team-a")
                 $0.excludedNamespaces = [try Pattern("team-a")]
-            }, outcome: .allowed, reason: .unmanaged),
+            }, outcome: .denied, reason: .unmanaged),
+        Row(
+            claim: "a named namespace left out by its controller has none either", review: Review(namespace: nil),
+            table: .east(.unmanaged), policy: policy { $0.clusterScoped = try .init("team-a") }, outcome: .denied,
+            reason: .unmanaged),
     ]
 
     @Test(arguments: subjects + leases + places) func `the decision table holds`(row: Row) throws {

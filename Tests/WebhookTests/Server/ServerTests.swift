@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import Platform
 import Support
@@ -408,19 +409,39 @@ struct ServerTests {
         #expect(try other.request(post("x")).status == 200)
     }
 
-    @Test func `a client without the required certificate is refused`() throws {
+    @Test func `a client of a TLS version before 1.2 is refused`() throws {
+        let server = try Server.forTests(.tls)
+        let socket = try TestClient(server.address)
+        let client = RawClient(descriptor: socket.descriptor, versions: RawClient.versionsBefore12)
+        #expect(client.handshake() == .failed("tlsv1 alert protocol version"))
+        // The client hears of it a moment before it is counted.
+        try waitUntil { server.counters.handshakeFailures.load(ordering: .relaxed) == 1 }
+    }
+
+    @Test func `only a client with the required certificate is served`() throws {
         let identity = TestIdentity.shared
         let context = try ServerContext(
-            identity: try identity.authority.issue(
+            identity: identity.authority.issue(
                 commonName: "test server", names: [.ip("127.0.0.1")], purpose: .server),
             clientAuthorities: [identity.authority.certificate])
         let server = try Server(
             "test", at: SocketAddress(host: "127.0.0.1", port: 0), routes: [.echo], loops: 1,
             log: Log(write: { _ in })
         ) { context }
-        #expect(throws: (any Error).self) { try TestClient(server.address, .tls).request(post("x")) }
-        #expect(server.counters.handshakeFailures.load(ordering: .relaxed) == 1)
+        func client(_ shown: Identity?) throws -> ClientContext {
+            try ClientContext(authorities: [identity.authority.certificate], identity: shown)
+        }
+        let foreign = try TestIdentity().authority.issue(commonName: "client", names: [], purpose: .client)
+        for (refused, shown) in [nil, foreign].enumerated() {
+            // With TLS 1.3 the client learns of the refusal only when it reads.
+            #expect(throws: TestClient.Broken.self) {
+                try TestClient(server.address, .tls, as: client(shown)).request(post("x"))
+            }
+            try waitUntil { server.counters.handshakeFailures.load(ordering: .relaxed) == refused + 1 }
+        }
         #expect(server.counters.answers(.ok) == 0)
+        let known = try client(identity.authority.issue(commonName: "client", names: [], purpose: .client))
+        #expect(try TestClient(server.address, .tls, as: known).request(post("x")).status == 200)
     }
 
     @Test func `a new certificate serves new connections and drops no old one`() throws {
@@ -435,9 +456,49 @@ struct ServerTests {
         current.withLock { $0 = contexts[1].server }
         // Its clients trust the other authority only.
         #expect(throws: (any Error).self) { try TestClient(server.address, .tls).request(post("x")) }
-        let new = try TestClient(server.address, .tls, trusting: contexts[1])
+        let new = try TestClient(server.address, .tls, as: contexts[1].client)
         #expect(try new.request(post("x")).status == 200)
         #expect(try old.request(post("x")).status == 200)
+    }
+
+    @Test func `handshakes wait for requests, and a few of them for the next ones`() throws {
+        let (entered, leave) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let held = Route(.post, "/held") {
+            { _, _, _ in
+                entered.signal()
+                leave.wait()
+                return Route.Answer(.ok, Route.Answer.text)
+            }
+        }
+        let server = try Server.forTests(.tls, routes: [held])
+        let request = post("x", to: "/held")
+        let working = try (0..<3).map { _ in try TestClient(server.address, .tls) }
+        let newcomers = try (0..<16).map { _ in try TestClient(server.address) }
+        try waitUntil {
+            server.counters.connectionsOpen.load(ordering: .relaxed) == working.count + newcomers.count
+        }
+        // What the loop has sent to a newcomer is there as soon as it is sent: both ends are this machine's.
+        func answered() -> Int { newcomers.count { $0.hasInput } }
+
+        // While one request holds the loop, all newcomers begin, and only then comes another request.
+        try working[0].send(request)
+        entered.wait()
+        let clients = newcomers.map { RawClient(descriptor: $0.descriptor) }
+        for (newcomer, client) in zip(newcomers, clients) {
+            _ = fcntl(newcomer.descriptor, F_SETFL, O_NONBLOCK)
+            #expect(client.handshake() == .waits)
+        }
+        try working[1].send(request)
+        leave.signal()
+        entered.wait()
+        #expect(answered() == 0)
+        // The next request comes when the turn has already begun that gives the newcomers theirs.
+        try working[2].send(request)
+        leave.signal()
+        entered.wait()
+        #expect((1...Limits.handshakesPerTurn).contains(answered()))
+        leave.signal()
+        try waitUntil { answered() == newcomers.count }
     }
 
     // MARK: Stopping

@@ -25,17 +25,18 @@ final class TestClient {
     /// Generous: it only bounds a test that fails.
     private static let patienceMilliseconds: Int32 = 30_000
 
-    private let descriptor: Int32
+    let descriptor: Int32
     private var tls: TLSConnection?
     private var received: [UInt8] = []
     private var consumed = 0
     private var isOpen = true
 
     /// - Parameters:
+    ///   - context: whom a TLS client trusts, and how it proves itself.
     ///   - reserved: a socket made before.
     ///   - receiveBufferBytes: how little the kernel takes for a client that does not read.
     init(
-        _ address: SocketAddress, _ wire: Wire = .plain, trusting identity: TestIdentity = .shared,
+        _ address: SocketAddress, _ wire: Wire = .plain, as context: ClientContext = TestIdentity.shared.client,
         socket reserved: Int32? = nil, receiveBufferBytes: Int32? = nil
     ) throws {
         descriptor = reserved ?? Self.makeSocket()
@@ -57,7 +58,7 @@ final class TestClient {
         _ = unsafe setsockopt(
             descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
         if wire == .tls {
-            tls = try TLSConnection(identity.client, serverName: "127.0.0.1", descriptor: descriptor)
+            tls = try TLSConnection(context, serverName: "127.0.0.1", descriptor: descriptor)
             try handshake()
         }
     }
@@ -101,6 +102,12 @@ final class TestClient {
         var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
         let ready = unsafe poll(&entry, 1, Self.patienceMilliseconds)
         guard ready > 0 else { throw Broken(description: "nothing happened for 30 s") }
+    }
+
+    /// Whether something has arrived that nobody has read.
+    var hasInput: Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, 0) > 0
     }
 
     func send(_ text: String) throws { try send(Array(text.utf8)) }

@@ -1,16 +1,21 @@
-import COpenSSL
+private import COpenSSL
 
-/// A client of OpenSSL's own, for what `ClientContext` would never do. It checks no certificate.
-@safe final class RawClient {
+/// A client of OpenSSL's own, for what the project's would never do. It checks no certificate.
+@safe package final class RawClient {
     private let context: OpaquePointer
     private let ssl: OpaquePointer
 
+    /// What no server of ours may agree on.
+    package static let versionsBefore12 = TLS1_VERSION...TLS1_1_VERSION
+    package static let versions = TLS1_VERSION...TLS1_3_VERSION
+
     /// - Parameters:
+    ///   - descriptor: A connected socket, which stays the caller's.
     ///   - versions: As OpenSSL numbers them. Old ones need security level 0, which this client therefore has.
     ///   - protocols: To offer by ALPN.
     ///   - session: Of an earlier connection, to resume.
-    init(
-        descriptor: Int32, versions: ClosedRange<Int32> = TLS1_VERSION...TLS1_3_VERSION,
+    package init(
+        descriptor: Int32, versions: ClosedRange<Int32> = RawClient.versions,
         ciphers: String = "ALL:@SECLEVEL=0", protocols: [String] = [], session: Session? = nil
     ) {
         unsafe context = SSL_CTX_new(TLS_client_method())!
@@ -33,44 +38,44 @@ import COpenSSL
         unsafe SSL_CTX_free(context)
     }
 
-    @safe final class Session {
+    @safe package final class Session {
         fileprivate let raw: OpaquePointer
         fileprivate init(_ raw: OpaquePointer) { unsafe self.raw = raw }
         deinit { unsafe SSL_SESSION_free(raw) }
     }
 
-    enum Result: Equatable {
+    package enum Result: Equatable {
         case done
         case waits
         case failed(String)
     }
 
-    func handshake() -> Result {
+    package func handshake() -> Result {
         ERR_clear_error()
         return result(unsafe SSL_do_handshake(ssl))
     }
 
     /// Asks for a new handshake on this connection (TLS 1.2); ``handshake()`` then carries it out.
-    func beginRenegotiation() -> Bool {
+    package func beginRenegotiation() -> Bool {
         unsafe SSL_renegotiate(ssl) == 1
     }
 
-    func read() -> Result {
+    package func read() -> Result {
         ERR_clear_error()
         var byte: UInt8 = 0
         return result(unsafe SSL_read(ssl, &byte, 1))
     }
 
-    func write(_ text: String) -> Result {
+    package func write(_ text: String) -> Result {
         ERR_clear_error()
         return result(unsafe SSL_write(ssl, text, Int32(text.utf8.count)))
     }
 
-    var session: Session? {
+    package var session: Session? {
         unsafe SSL_get1_session(ssl).map { unsafe Session($0) }
     }
 
-    var hasResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+    package var hasResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
     private func result(_ code: Int32) -> Result {
         if code > 0 { return .done }
