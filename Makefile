@@ -17,6 +17,9 @@ ARGS ?=
 TEST_TARGETS := ElectionTests SimulationTests StorageTests TLSTests WebhookTests ControllerTests CommandsTests
 
 RELEASE := .build/release/leasehold
+# Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
+# one to the other builds everything anew.
+BUILD_RELEASE := swift build -c release --static-swift-stdlib --no-color-diagnostics
 
 .PHONY: help
 help: ## Shows this.
@@ -25,7 +28,7 @@ help: ## Shows this.
 .PHONY: build
 build: ## Builds the release binary, .build/release/leasehold.
 	@scripts/packages.sh $(BUILD_PACKAGES)
-	swift build -c release --product leasehold --static-swift-stdlib
+	$(BUILD_RELEASE) --product leasehold
 
 .PHONY: run
 run: build ## Runs one cluster's controller and webhook on this machine: CLUSTER=east ADDRESS=127.0.0.1.
@@ -51,8 +54,8 @@ demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail
 .PHONY: bench
 bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.
 	@scripts/packages.sh $(BUILD_PACKAGES) $(BENCH_PACKAGES)
-	swift build -c release --static-swift-stdlib --product leasehold
-	swift build -c release --static-swift-stdlib --product leasehold-bench
+	$(BUILD_RELEASE) --product leasehold
+	$(BUILD_RELEASE) --product leasehold-bench
 	@python3 bench/bench.py
 
 .PHONY: lint
