@@ -310,7 +310,7 @@ def write(results: dict, directory: pathlib.Path) -> pathlib.Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="half a minute in place of two and a half, less exact")
+    parser.add_argument("--quick", action="store_true", help="under a minute in place of two and a half, less exact")
     parser.add_argument("--binary", type=pathlib.Path, default=RELEASE / "leasehold", help="the server")
     parser.add_argument("--scanner", type=pathlib.Path, default=RELEASE / "leasehold-bench", help="the scanner's part")
     parser.add_argument(
