@@ -15,6 +15,7 @@ enum CheckCommand: Command {
         var cluster = ""
         var leader: String?
         var output = Output.text
+        var namespaces: [String] = []
         var policy = PolicyOptions()
         var store = StoreOptions()
     }
@@ -53,6 +54,9 @@ enum CheckCommand: Command {
                         "leader", \.leader, .name("CLUSTER"),
                         "Assumes that this cluster leads the namespace, and asks no store."),
                     Flag(
+                        "namespace", each: \.namespaces, .name("NAMESPACE"),
+                        "As in leasehold run: elected although it is excluded by default."),
+                    Flag(
                         "output", \.output, .choice("FORMAT"),
                         "The reasoning for people, or the webhook's answer as it is."),
                 ]),
@@ -63,7 +67,7 @@ enum CheckCommand: Command {
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
         let body = try read(operands[0])
-        let policy = try options.policy.policy(electing: [])
+        let policy = try options.policy.policy(electing: options.namespaces)
         let snapshot: ElectionSnapshot? =
             if options.leader == nil {
                 try await StatusCommand.snapshot(of: try await options.store.open(console.environment))

@@ -26,7 +26,8 @@ enum StatusCommand: Command {
             + "that the leader itself wrote at its last renewal and from this machine's clock, which may differ. The "
             + "election never compares the clocks of two machines, so only the leader knows its window for certain.",
         "In place of an estimate: \"over\" when the leader has not renewed for a whole window, \"handover\" or "
-            + "\"stopped\" when it has left, \"restarted\" when a new run of it has not claimed the lease again yet.",
+            + "\"stopped\" when it has left, \"restarted\" when a new run of it has not claimed the lease again yet. STATE is "
+            + "\"silent\" for a cluster that says it is live and has not renewed for three of its renew intervals.",
     ]
     static let examples = ["leasehold status --cluster east", "leasehold status --watch --store file:///srv/leases"]
     static let exitCodes = [

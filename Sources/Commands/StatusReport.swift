@@ -67,13 +67,21 @@ struct StatusReport {
             switch member.record {
             case .success(let record):
                 let renewed = renewedAgo(record).map { "~\(Self.seconds($0)) ago" } ?? "-"
-                table.add([member.cluster, record.state.rawValue, renewed, String(record.incarnation.prefix(8))])
+                table.add([member.cluster, state(of: record), renewed, String(record.incarnation.prefix(8))])
             case .failure(let error):
                 table.add([member.cluster, "(unreadable)", "-", "-"])
                 remarks.append("members/\(member.cluster) is no member record: \(error).")
             }
         }
         return table.text
+    }
+
+    /// The record's own state, unless it claims to be live and has not been renewed for three renew intervals.
+    private func state(of record: MemberRecord) -> String {
+        guard record.state == .live, let renewed = renewedAgo(record),
+            Double(renewed) > record.renewIntervalSeconds * 3_000_000
+        else { return record.state.rawValue }
+        return "silent"
     }
 
     private func renewedAgo(_ record: MemberRecord) -> Int64? {

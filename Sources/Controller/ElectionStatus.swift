@@ -199,7 +199,7 @@ package final class ElectionStatus: Sendable {
             }
         return [
             ReadinessCheck("store reachable", problem: store),
-            ReadinessCheck("takes part in the election", problem: election),
+            ReadinessCheck("takes part in the election or stands by", problem: election),
         ]
     }
 }

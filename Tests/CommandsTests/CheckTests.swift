@@ -110,6 +110,18 @@ struct CheckTests {
         #expect(answer.out.contains("cannot be read"))
     }
 
+    @Test(arguments: [(["--namespace", "default"], 3), ([], 0)] as [([String], Int32)])
+    func `a namespace that is excluded by default is elected when it is named, as by run`(
+        flags: [String], code: Int32
+    ) async throws {
+        let file = FileManager.default.temporaryDirectory.path + "/leasehold-" + UUID().uuidString
+        try Data(Self.review(namespace: "default")).write(to: URL(filePath: file))
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let console = TestConsole()
+        let arguments = ["check", file, "--cluster", "east", "--leader", "west"] + flags
+        #expect(await Program.run(arguments, console: console.console()) == code, "\(console.err)")
+    }
+
     @Test func `a file that is not there is one line and code 1`() async {
         let answer = await leasehold("check", "/nowhere/review.json", "--cluster", "east", "--leader", "east")
         #expect(answer.code == 1)

@@ -72,6 +72,7 @@ struct StatusTests {
         let late = try await report(store, at: noon + 14_850_000)
         #expect(!late.snapshot.isLed("team-a"))
         #expect(late.text.contains("  over"))
+        #expect(late.text.contains(/east +silent/))
     }
 
     @Test func `does not take a lease of an earlier run of its holder for led`() async throws {
