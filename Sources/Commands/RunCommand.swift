@@ -20,7 +20,7 @@ enum RunCommand: Command {
         "    --health-probe-bind-address 0 --metrics-bind-address 0",
     ]
     static let exitCodes = [
-        ExitCode(code: ExitCode.done, meaning: "asked to end, and left the election in good order"),
+        ExitCode(code: ExitCode.done, meaning: "asked to end, and ended; the log says how it left the election"),
         ExitCode(
             code: ExitCode.failed,
             meaning:

@@ -8,7 +8,7 @@ internal import TLS
 /// Clients trust ``authority``, which stays the same for years; the serving certificate changes every few weeks.
 struct SelfMadeCertificates {
     let directory: String
-    /// What the serving certificate is made out to.
+    /// What the serving certificate is made out to, among others.
     let names: [SubjectName]
 
     /// The authority's certificate: what `curl --cacert` and a webhook's `caBundle` need.
@@ -17,7 +17,7 @@ struct SelfMadeCertificates {
     var key: String { "\(directory)/tls.key" }
     private var authorityKey: String { "\(directory)/ca.key" }
 
-    /// Makes what is missing, is about to end, or is made out to other names.
+    /// Makes what is missing, is about to end, or lacks one of the names.
     ///
     /// Processes that share the directory may call it at once. Reads files and makes keys: a few milliseconds.
     ///
@@ -34,9 +34,13 @@ struct SelfMadeCertificates {
         defer { close(lock) }
 
         let found = try readAuthority(now)
-        if found != nil, isCurrent(now) { return false }
+        // One that cannot be read is as good as none.
+        let old = try? Identity(chainFile: chain, keyFile: key).certificate
+        if found != nil, let old, isCurrent(old, now) { return false }
         let signer = try found ?? makeAuthority()
-        let leaf = try signer.issue(commonName: "leasehold", names: names, purpose: .server)
+        // Replicas on one machine share the certificate and serve at different addresses: none takes another's name away.
+        let others = (old?.names ?? []).filter { !names.contains($0) }
+        let leaf = try signer.issue(commonName: "leasehold", names: names + others, purpose: .server)
         // The key first: a server that looks in between keeps its old pair, which a new key does not fit.
         try leaf.key.write(to: key)
         try Certificate.write(leaf.chain, to: chain)
@@ -64,10 +68,9 @@ struct SelfMadeCertificates {
         return made
     }
 
-    /// Whether the serving certificate can go on being used. One that cannot be read is as good as none.
-    private func isCurrent(_ now: Int64) -> Bool {
-        guard let leaf = try? Identity(chainFile: chain, keyFile: key).certificate else { return false }
-        return Self.isYoung(leaf.validity, now) && Set(leaf.names) == Set(names)
+    /// Whether the serving certificate can go on being used.
+    private func isCurrent(_ leaf: Certificate, _ now: Int64) -> Bool {
+        Self.isYoung(leaf.validity, now) && Set(names).isSubset(of: leaf.names)
     }
 
     /// Within the first two thirds of its life.

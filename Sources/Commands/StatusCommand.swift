@@ -102,14 +102,23 @@ enum StatusCommand: Command {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
         if let size {
+            // As the terminal would break them, so that none is counted as one line and takes two.
+            lines = lines.flatMap { pieces(of: $0, columns: size.columns) }
             if lines.count > size.lines - 1 {
                 let cut = lines.count - max(size.lines - 2, 0)
                 lines = lines.dropLast(cut) + ["... and \(cut) more lines; a taller window shows them"]
             }
-            // A line that wraps would push the first ones out.
-            lines = lines.map { String($0.prefix(size.columns)) }
         }
         return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J"
+    }
+
+    private static func pieces(of line: String, columns: Int) -> [String] {
+        var (pieces, rest) = ([String](), line[...])
+        repeat {
+            pieces.append(String(rest.prefix(columns)))
+            rest = rest.dropFirst(columns)
+        } while !rest.isEmpty
+        return pieces
     }
 
     static func snapshot(of store: any LeaseStore) async throws -> ElectionSnapshot {

@@ -152,13 +152,15 @@ package actor Candidate {
         case .completed(let completion):
             electionLog.foreignObjects(completion.foreign)
             if let settled = calls.settle(completion) { step(.answered(settled.request, settled.answer)) }
-        case .alarm: break
+        case .alarm:
+            // Also when it came early, or is an older one: the next is set anew, so that no tick is ever waited for in vain.
+            alarm?.task.cancel()
+            alarm = nil
         }
     }
 
     private func doWhatIsDue() {
         let now = Instant.now
-        if let alarm, alarm.at <= now { self.alarm = nil }
         for settled in calls.giveUp(at: now) { step(.answered(settled.request, settled.answer)) }
         if let tickDue, tickDue <= now { step(.tick) }
         if let restartDue, restartDue <= now { begin() }

@@ -10,11 +10,17 @@ package final class FileStore: LeaseStore {
 
     private let directory: StoreDirectory
     private let timeout: Duration
-    // One thread for this store's system calls: they block, and the threads of Swift's tasks must not. Calls
-    // of one process would wait for each other at the lock anyway.
+    // This store's calls, one at a time: they block, and the threads of Swift's tasks must not. Calls of one process
+    // would wait for each other at the lock anyway.
     private let disk = DispatchQueue(label: "leasehold.store.disk")
+    // Calls about leases come to the disk one by one: a heartbeat waits for one of them at most, not for all 64 that a
+    // take-over of many namespaces has under way.
+    private let leases = DispatchQueue(label: "leasehold.store.leases")
     private let clock = DispatchQueue(label: "leasehold.store.clock")
     private let calls = Atomic<Int>(0)
+
+    /// Calls that are not done with the disk yet.
+    var callsUnderWay: Int { calls.load(ordering: .relaxed) }
 
     /// Opens the store. Blocks for a few system calls.
     ///
@@ -39,19 +45,19 @@ package final class FileStore: LeaseStore {
     }
 
     package func read(_ name: ObjectName) async throws(StoreError) -> StoredObject? {
-        try await call { [directory] attempt throws(StoreError) in try directory.read(name, attempt) }
+        try await call(name.folder) { [directory] attempt throws(StoreError) in try directory.read(name, attempt) }
     }
 
     package func write(_ name: ObjectName, _ body: [UInt8], replacing version: ObjectVersion?) async throws(StoreError)
         -> ObjectVersion
     {
-        try await call { [directory] attempt throws(StoreError) in
+        try await call(name.folder) { [directory] attempt throws(StoreError) in
             try directory.write(name, body, replacing: version, attempt)
         }
     }
 
     package func list(_ folder: ObjectName.Folder) async throws(StoreError) -> [StoredObject] {
-        try await call { [directory] attempt throws(StoreError) in try directory.list(folder, attempt) }
+        try await call(folder) { [directory] attempt throws(StoreError) in try directory.list(folder, attempt) }
     }
 
     package func notices() -> AsyncStream<Void>? {
@@ -60,7 +66,7 @@ package final class FileStore: LeaseStore {
 
     /// Runs `work` on the disk's thread and answers when it is done, or when the time is up, whatever the disk does.
     private func call<Answer: Sendable>(
-        _ work: @escaping @Sendable (Attempt) throws(StoreError) -> Answer
+        _ folder: ObjectName.Folder, _ work: @escaping @Sendable (Attempt) throws(StoreError) -> Answer
     ) async throws(StoreError) -> Answer {
         let path = directory.path
         guard calls.add(1, ordering: .relaxed).newValue <= Self.callsMax else {
@@ -78,13 +84,17 @@ package final class FileStore: LeaseStore {
             }
             unsafe timer.schedule(deadline: .now() + timeout.dispatchInterval)
             unsafe timer.activate()
-            disk.async { [self] in
+            let turn: @Sendable () -> Void = { [self] in
                 defer { calls.subtract(1, ordering: .relaxed) }
                 // Given up while it waited for its turn.
                 guard attempt.isOpen else { return }
                 let result = Result { () throws(StoreError) in try work(attempt) }
                 unsafe timer.cancel()
                 if attempt.finish() { continuation.resume(returning: result) }
+            }
+            switch folder {
+            case .members: disk.async(execute: turn)
+            case .leases: leases.async { [disk] in disk.sync(execute: turn) }
             }
         }
         return try result.get()

@@ -41,6 +41,16 @@ struct SelfMadeCertificateTests {
         #expect(try Identity(chainFile: made.chain, keyFile: made.key).certificate.names.count == 3)
     }
 
+    @Test func `replicas at different addresses share one certificate, which has the names of both`() throws {
+        let (one, other) = (certificates([.ip("127.0.0.2")]), certificates([.ip("127.0.0.3")]))
+        #expect(try one.ensure())
+        #expect(try other.ensure())
+        #expect(try !one.ensure())
+        #expect(try !other.ensure())
+        let leaf = try Identity(chainFile: one.chain, keyFile: one.key).certificate
+        #expect(Set(leaf.names) == [.ip("127.0.0.2"), .ip("127.0.0.3")])
+    }
+
     @Test func `are made anew when two thirds of their life are over, with the same authority`() throws {
         let made = certificates()
         _ = try made.ensure()

@@ -149,6 +149,7 @@ struct StatusTests {
             StatusCommand.redraw("a\nb\nc\nd\n", size: (80, 4))
                 == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n... and 2 more lines; a taller window shows them\u{1B}[K\n\u{1B}[J")
         #expect(!StatusCommand.redraw("a\nb\nc\n", size: (80, 4)).contains("more lines"))
-        #expect(StatusCommand.redraw("abc\nd\n", size: (2, 9)) == "\u{1B}[Hab\u{1B}[K\nd\u{1B}[K\n\u{1B}[J")
+        #expect(StatusCommand.redraw("abc\nd\n", size: (2, 9)) == "\u{1B}[Hab\u{1B}[K\nc\u{1B}[K\nd\u{1B}[K\n\u{1B}[J")
+        #expect(StatusCommand.redraw("abc\nd\n", size: (2, 3)).hasPrefix("\u{1B}[Hab\u{1B}[K\n... and 2 more lines"))
     }
 }

@@ -152,6 +152,27 @@ import Testing
         #expect(text.contains("\(directory.path)/other/leases cannot be opened"))
     }
 
+    @Test func `a heartbeat does not wait for all the lease calls that were made before`() async throws {
+        let other = unsafe open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(other) }
+        try #require(other >= 0 && flock(other, LOCK_EX) == 0)
+        let versions = try await withThrowingTaskGroup(of: (ObjectName, ObjectVersion).self) { [store] group in
+            let names = (0..<64).map { ObjectName(.leases, "team-\($0)")! } + [ObjectName(.members, "east")!]
+            for (index, name) in names.enumerated() {
+                group.addTask { (name, try await store.write(name, [1], replacing: nil)) }
+                while store.callsUnderWay <= index { try await Task.sleep(for: .milliseconds(1)) }
+            }
+            flock(other, LOCK_UN)
+            return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        // A version names the file's change time, which is coarse: as many as were written within some milliseconds.
+        func time(_ version: ObjectVersion) -> [Int] {
+            version.rawValue.split(separator: "-")[1].split(separator: ".").compactMap { Int($0) }
+        }
+        let heartbeat = time(try #require(versions[ObjectName(.members, "east")!]))
+        #expect(versions.values.count { time($0).lexicographicallyPrecedes(heartbeat) } <= 2)
+    }
+
     @Test func `a store that is removed while in use is an error and not an empty store`() async throws {
         _ = try await store.write(lease, [1], replacing: nil)
         try FileManager.default.removeItem(atPath: directory.path)
