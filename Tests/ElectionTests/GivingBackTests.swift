@@ -120,7 +120,8 @@ struct GivingBackTests {
         #expect(bench.store.lease("n")?.isFree == true)
     }
 
-    @Test func `a predecessor's lease that was claimed again is not given back inside the predecessor's window either`() {
+    @Test func `a predecessor's lease that was claimed again is not given back inside the predecessor's window either`()
+    {
         let bench = successor(of: .handover, quiet: 15, wants: true)
         #expect(bench.leads("n"))
         bench.step(.wishes([Wish("n", .forget)]))
