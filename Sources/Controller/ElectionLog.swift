@@ -175,7 +175,7 @@ struct ElectionLog {
     /// - Parameters:
     ///   - table: what admissions are judged by.
     ///   - silent: the lease of a silent cluster that is waited for the longest.
-    mutating func advance(_ table: LeadershipTable, silent: Elector.Summary.Waiting?, at now: Reading) {
+    mutating func advance(_ table: LeadershipTable, silent: Elector.SilentHolder?, at now: Reading) {
         for kind in Kind.allCases {
             guard let burst = bursts[kind.rawValue], now.elapsedForWait(since: burst.began) >= Burst.length else {
                 continue
@@ -197,7 +197,7 @@ struct ElectionLog {
     }
 
     private mutating func reportProgress(
-        _ table: LeadershipTable, silent: Elector.Summary.Waiting?, at now: Reading
+        _ table: LeadershipTable, silent: Elector.SilentHolder?, at now: Reading
     ) {
         let text: String
         if let obstacle {

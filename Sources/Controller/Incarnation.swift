@@ -33,7 +33,7 @@ struct Incarnation {
     var takeovers: Int { elector.takeovers }
 
     /// What is waited for, for people.
-    func silentHolder() -> Elector.Summary.Waiting? { elector.summary(at: readClocks()).waiting }
+    func silentHolder() -> Elector.SilentHolder? { elector.silentHolder(at: readClocks()) }
 
     /// Takes an event that was observed before this call, and all that follows from it on the board.
     mutating func take(_ event: Event) -> Step {

@@ -480,7 +480,7 @@ struct HolderTests {
             for event in [Event.tick, .noticed, .wishes([Wish("n", .lead(seconds: 12))]), .published] {
                 _ = elector.handle(event, at: now)
             }
-            _ = elector.summary(at: now)
+            _ = elector.silentHolder(at: now)
             _ = Grant(of: elector.table, at: now, timing: elector.timing)
         }
         _ = elector.handle(.leave(.release), at: reading)
