@@ -14,7 +14,8 @@ package struct Limits: Sendable {
 
     package init() {}
 
-    /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6).
+    /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6), and
+    /// how long a server that stops waits for the first request of a new connection.
     static let lingerTimeout = Duration.seconds(2)
     /// Bytes that one connection may read before the others of its loop have their turn.
     ///
