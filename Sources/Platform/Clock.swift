@@ -11,6 +11,9 @@ extension Reading {
         )
     }
 
+    /// `CLOCK_MONOTONIC_RAW` alone, in nanoseconds, to measure how long something takes. Any thread may call it.
+    package static func monotonicRawNow() -> Int64 { nanoseconds(CLOCK_MONOTONIC_RAW) }
+
     private static func nanoseconds(_ clock: Int32) -> Int64 {
         var time = timespec()
         let failed = unsafe clock_gettime(clock, &time)

@@ -4,7 +4,7 @@ private import Glibc
 /// One TLS connection over a socket, which it does not own: close the socket after this is gone.
 ///
 /// Never waits: a call that cannot go on says what the socket has to become ready for. Confined to one thread at a time.
-/// Once a call has said `closed` or `failed`, only `deinit` is left to do.
+/// Once a call has said `failed`, or ``handshake()`` has said `closed`, only `deinit` is left to do.
 @safe package struct TLSConnection: ~Copyable {
     package enum Progress: Equatable {
         case done
@@ -120,11 +120,6 @@ private import Glibc
         case .closed: .closed
         case .failed(let error): .failed(error)
         }
-    }
-
-    /// How many decrypted bytes wait to be read.
-    package var pendingBytes: Int {
-        unsafe Int(SSL_pending(ssl))
     }
 
     /// Whether received bytes wait in here, decrypted or not, for which the socket will not become readable again.

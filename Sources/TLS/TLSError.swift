@@ -42,9 +42,7 @@ extension TLSError: CustomStringConvertible {
     }
 
     private static func text(errno code: Int32) -> String {
-        var buffer = [CChar](repeating: 0, count: 128)
-        // glibc's Swift overlay has the POSIX strerror_r, which fills the buffer; strerror(3) is not thread-safe.
-        _ = unsafe strerror_r(code, &buffer, buffer.count)
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        // strerror(3) is safe on any thread for the codes that Linux knows.
+        unsafe String(cString: strerror(code))
     }
 }

@@ -33,7 +33,7 @@ struct RunOptionsTests {
         #expect(options.limits.bodyBytesMax == 8 * 1024 * 1024)
         #expect(options.limits.connectionsMax == 10_000)
         #expect(options.limits.requestTimeout == .seconds(10))
-        #expect(options.limits.idleTimeout == .seconds(90))
+        #expect(options.limits.idleTimeout == .seconds(120))
     }
 
     @Test func `the store's time-out follows a shorter renew interval by itself`() throws {

@@ -1,4 +1,3 @@
-private import CLinux
 package import Election
 package import Platform
 
@@ -32,14 +31,14 @@ package final class AdmissionResponder {
     package func respond(
         to review: UnsafeRawBufferPointer, into body: inout [UInt8], clock: () -> Reading
     ) -> Int {
-        let started = Self.monotonicRaw()
+        let started = Reading.monotonicRawNow()
         body.removeAll(keepingCapacity: true)
         do throws(ScanError) {
             try unsafe scanner.scan(review)
         } catch {
             // The bodies of API servers never come here: this may allocate.
             body.append("\(error)\n")
-            counters.count(error, nanoseconds: Self.monotonicRaw() - started)
+            counters.count(error, nanoseconds: Reading.monotonicRawNow() - started)
             return 400
         }
         let table = board.table()
@@ -50,12 +49,5 @@ package final class AdmissionResponder {
         decision.appendAnswer(
             to: scanner.request, policy: guardian.policy, table: table, message: &message, into: &body)
         return 200
-    }
-
-    private static func monotonicRaw() -> Int64 {
-        var time = timespec()
-        let failed = unsafe clock_gettime(CLOCK_MONOTONIC_RAW, &time)
-        precondition(failed == 0, "clock_gettime refused a clock that every Linux has")
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

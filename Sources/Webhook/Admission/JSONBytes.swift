@@ -197,7 +197,7 @@
             return index + 2
         case UInt8(ascii: "u"):
             for digit in index + 2..<index + 6 {
-                guard digit < count, self[digit].hexDigit != nil else { throw unexpected(at: digit) }
+                guard digit < count, self[digit].hexadecimalValue != nil else { throw unexpected(at: digit) }
             }
             return index + 6
         default:
@@ -274,17 +274,5 @@
             }
         }
         return start + word.utf8CodeUnitCount
-    }
-}
-
-extension UInt8 {
-    /// The value of this ASCII hexadecimal digit.
-    var hexDigit: UInt16? {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt16(self - UInt8(ascii: "0"))
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt16(self - UInt8(ascii: "a") + 10)
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt16(self - UInt8(ascii: "A") + 10)
-        default: nil
-        }
     }
 }

@@ -60,7 +60,7 @@ struct UnescapedBytes {
         var unit: UInt32 = 0
         for _ in 0..<4 {
             index += 1
-            unit = unit << 4 | UInt32(json[index].hexDigit!)
+            unit = unit << 4 | UInt32(json[index].hexadecimalValue!)
         }
         return unit
     }

@@ -36,6 +36,7 @@ final class Connection {
     private var ending = Ending.none
     private var parser: RequestParser
     private var sentContinue = false
+    private var hasAnswered = false
     /// The beginning of a request whose rest has not arrived, or requests behind an answer that is not sent; nil while
     /// there is neither, so that an idle connection holds no buffer.
     private var input: ByteBuffer?
@@ -72,7 +73,12 @@ final class Connection {
             case .serving: serve(at: bench)
             case .lingering: drain(at: bench)
             }
-        return wish == .input && bench.isStopping && isIdle ? .close : wish
+        guard wish == .input, bench.isStopping, isIdle else { return wish }
+        // The first request of a new connection is on its way, probably, and if it were lost the client might not send it
+        // again: Go's http.Transport takes the chance only on a connection that has served before.
+        if hasAnswered { return .close }
+        if bench.timeouts.kind(of: index) != .linger { bench.timeouts.start(.linger, for: index, at: bench.now) }
+        return .input
     }
 
     /// Hands its buffers back, as the last thing. The socket is closed when the connection goes.
@@ -176,6 +182,7 @@ final class Connection {
             let (used, isComplete) = parseRequest(in: buffer, at: bench)
             if isComplete {
                 answered += 1
+                hasAnswered = true
                 buffer.consume(used)
                 parser = RequestParser(bodyBytesMax: bench.limits.bodyBytesMax)
                 sentContinue = false

@@ -16,7 +16,7 @@ final class EventLoop {
     // Tokens that no place has: their index is over any number of connections.
     private static let wakeUpToken = UInt64.max
     private static let listenerToken = UInt64.max - 1
-    /// How long to leave clients waiting after the process ran out of descriptors or the system out of memory.
+    /// How long to leave clients waiting after none could be accepted.
     private static let acceptPauseMilliseconds: Int64 = 100
     private static let trimMilliseconds: Int64 = 1000
 
@@ -206,11 +206,13 @@ final class EventLoop {
             guard number >= 0 else {
                 switch errno {
                 case EAGAIN: return
-                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccepting(because: errno)
                 // The client has gone again, or its network reports an error (accept(2)): its connection is no more.
-                default:
+                case EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, ENONET,
+                    ENOPROTOOPT, EOPNOTSUPP:
                     accepted += 1
                     continue
+                // No descriptor or memory, or an error that asking again at once would only repeat.
+                default: return pauseAccepting(because: errno)
                 }
             }
             accepted += 1

@@ -18,6 +18,7 @@ extension UInt8 {
         return self < 128 && high >> UInt64(self & 63) & 1 == 1
     }
 
+    /// The value of this hexadecimal digit.
     var hexadecimalValue: Int? {
         if isDigit { return Int(self - 0x30) }
         let letter = (self | 0x20) &- UInt8(ascii: "a")

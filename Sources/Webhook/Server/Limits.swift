@@ -7,11 +7,15 @@ package struct Limits: Sendable {
     /// How long a handshake, a request from its first byte on, or a client that does not take its answer may last.
     package var requestTimeout = Duration.seconds(10)
     /// How long a connection may wait for its next request.
-    package var idleTimeout = Duration.seconds(90)
+    ///
+    /// Longer than API servers keep one (90 s: IdleConnTimeout of Go's http.DefaultTransport). If both ends gave up at the
+    /// same time, a request could be on its way as the connection is closed, and Go does not send a POST again.
+    package var idleTimeout = Duration.seconds(120)
 
     package init() {}
 
-    /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6).
+    /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6), and
+    /// how long a server that stops waits for the first request of a new connection.
     static let lingerTimeout = Duration.seconds(2)
     /// Bytes that one connection may read before the others of its loop have their turn.
     ///

@@ -66,8 +66,8 @@ package final class Server: Sendable {
     /// One for each core that is online.
     package static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
-    /// Stops accepting, lets requests that have begun end, closes idle connections, and returns when all loops have
-    /// ended. A second call returns at once.
+    /// Stops accepting, lets requests that have begun end, and for a moment those of new connections, closes idle
+    /// connections, and returns when all loops have ended. A second call returns at once.
     ///
     /// - Parameter limit: after which connections are closed as they are.
     package func stop(within limit: Duration) {

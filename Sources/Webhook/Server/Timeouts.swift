@@ -11,7 +11,7 @@ struct Timeouts {
         case request
         /// The next request of a kept-alive connection.
         case idle
-        /// The end of the client's side after a refusal.
+        /// The end of the client's side after a refusal, or the first request of a new connection as the server stops.
         case linger
     }
 

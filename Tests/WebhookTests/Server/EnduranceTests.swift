@@ -51,9 +51,12 @@ struct EnduranceTests {
             #expect(answers == 1 + 2 * 4 * 100 * 270 + 5500)
             #expect(after.descriptors == before.descriptors)
             #expect(before.threads == 4 && after.threads == 4)
-            // A byte lost for each request, or a few for each connection, would show.
-            #expect(after.heapBytes - before.heapBytes < 128 * 1024, "\(before) \(after)")
-            #expect(after.residentBytes - before.residentBytes < 2 * 1024 * 1024, "\(before) \(after)")
+            // A byte lost for each request, or a few for each connection, would show; but not under a sanitizer, which
+            // has its own memory and keeps what is freed.
+            if Famine.isPossible {
+                #expect(after.heapBytes - before.heapBytes < 128 * 1024, "\(before) \(after)")
+                #expect(after.residentBytes - before.residentBytes < 2 * 1024 * 1024, "\(before) \(after)")
+            }
         }
     }
 

@@ -525,6 +525,22 @@ struct ServerTests {
         #expect(server.counters.connectionsOpen.load(ordering: .relaxed) == 0)
     }
 
+    @Test(arguments: Wire.allCases)
+    func `stopping waits for the first request of a new connection, but not for long`(wire: Wire) throws {
+        let server = try Server.forTests(wire)
+        let new = try TestClient(server.address, wire)
+        let silent = try TestClient(server.address, wire)
+        let idle = try TestClient(server.address, wire)
+        #expect(try idle.request(post("x")).status == 200)
+
+        let stopping = try EventThread(name: "stopping") { server.stop(within: .seconds(3600)) }
+        #expect(try idle.isEnded())
+        let answer = try new.request(post("hello"))
+        #expect(answer.text == Route.echoed(Array("hello".utf8)) && answer.headers["connection"] == "close")
+        #expect(try silent.isEnded())
+        stopping.join()
+    }
+
     @Test func `stopping does not wait longer than it may`() throws {
         let server = try Server.forTests()
         let client = try TestClient(server.address)
