@@ -93,7 +93,7 @@ enum CheckCommand: Command {
             return malformed
         }
         switch options.output {
-        case .json: console.out(check.answer + "\n")
+        case .json: console.out(check.answer)
         case .text:
             let source =
                 options.leader.map { "That \($0) leads is assumed, by --leader." }

@@ -29,7 +29,8 @@ extension Decision {
         body.append(decimal: term)
         body.append(#"","decision":""#)
         body.append(outcome.label)
-        body.append("\"}}}")
+        // With a line feed, for whoever asks by hand; the API server's decoder skips it.
+        body.append("\"}}}\n")
     }
 
     private func appendStatus(_ message: [UInt8], to body: inout [UInt8]) {

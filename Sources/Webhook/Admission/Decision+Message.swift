@@ -33,7 +33,11 @@ extension Decision {
         case .clusterScoped where policy.clusterScoped == .allow:
             message.append("cluster-scoped resources are not guarded")
         case .clusterScoped:
-            message.append(request.resource.name)
+            if request.resource.name.isEmpty {
+                message.append("resources of no name")
+            } else {
+                message.append(request.resource.name)
+            }
             message.append(" lie in no namespace whose lease could say who may write, and cluster ")
             message.append(quoted: cluster)
             message.append(" denies such writes. To let one namespace's lease decide: --cluster-scoped NAMESPACE")

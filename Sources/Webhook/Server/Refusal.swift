@@ -60,7 +60,7 @@ enum Refusal: Error, Equatable, CaseIterable {
         case .unknownExpectation: "The only expectation served is 100-continue.\n"
         case .unknownVersion: "The only versions served are HTTP/1.1 and HTTP/1.0.\n"
         case .headTooLarge: "The request's headers or trailers are over 16 KiB.\n"
-        case .bodyTooLarge: "The request's body is over the limit.\n"
+        case .bodyTooLarge: "The request's body is over the limit, --max-body-bytes.\n"
         }
     }
 }
