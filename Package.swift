@@ -42,7 +42,7 @@ let package = Package(
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
-        tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold"]),
+        tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -23,7 +23,7 @@ enum ErrorQueue {
 
     /// Empties the queue into an error that says which step of ours failed.
     static func failure(_ doing: String) -> TLSError {
-        .library(doing: doing, reason: drain())
+        .openSSL(doing: doing, reason: drain())
     }
 
     private static let reasonsMax = 4

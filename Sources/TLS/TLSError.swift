@@ -11,7 +11,7 @@ package enum TLSError: Error, Equatable {
     case file(path: String, doing: String, code: Int32)
 
     /// OpenSSL refused something that should always work, as when memory runs out or its own configuration is broken.
-    case library(doing: String, reason: String)
+    case openSSL(doing: String, reason: String)
 
     /// TLS with this peer failed: no common version or cipher, no or a wrong certificate, bytes that are not TLS.
     case refused(reason: String)
@@ -30,7 +30,7 @@ extension TLSError: CustomStringConvertible {
             "\(what) \(problem)"
         case .file(let path, let doing, let code):
             "cannot \(doing) \(path): \(Self.text(errno: code))"
-        case .library(let doing, let reason):
+        case .openSSL(let doing, let reason):
             "OpenSSL could not \(doing): \(reason)"
         case .refused(let reason):
             "TLS with the peer failed: \(reason)"

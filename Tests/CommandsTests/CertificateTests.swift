@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Platform
+import Support
 import TLS
 import Testing
 

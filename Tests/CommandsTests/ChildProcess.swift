@@ -2,6 +2,7 @@ import Dispatch
 import FoundationEssentials
 import Glibc
 import Platform
+import Support
 
 /// The built `leasehold` as a process of its own; killed with this object when it still runs.
 final class ChildProcess: Sendable {

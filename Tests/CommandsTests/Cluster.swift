@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Support
 import Testing
 
 /// A cluster: `leasehold run` as a process, on the file store of `directory`.

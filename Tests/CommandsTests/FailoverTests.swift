@@ -2,6 +2,7 @@ import Election
 import FoundationEssentials
 import Glibc
 import Storage
+import Support
 import Testing
 
 @testable import Commands

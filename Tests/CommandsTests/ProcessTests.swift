@@ -1,6 +1,7 @@
 import Election
 import FoundationEssentials
 import Glibc
+import Support
 import Testing
 
 @testable import Commands

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Storage
+import Support
 import Testing
 
 /// A kind of store that ``LeaseStoreContract`` is run on. Adding a backend means one entry in ``all``.

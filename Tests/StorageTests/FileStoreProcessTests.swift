@@ -2,6 +2,7 @@ import Dispatch
 import FoundationEssentials
 import Glibc
 import Storage
+import Support
 import Testing
 
 /// Several processes on one directory. Each child process is the body of an exit test.

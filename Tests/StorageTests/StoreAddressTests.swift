@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Storage
+import Support
 import Testing
 
 @Suite struct StoreAddressTests {

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Support
 import TLS
 import Testing
 

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import Support
 import TLS
 import Testing
 
