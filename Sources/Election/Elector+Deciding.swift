@@ -28,7 +28,7 @@ extension Elector {
         planIsDue = true
         touch(position)
         slots[position].isLeftOut = wish.aim == .leaveOut
-        // A full list has been taken in without showing this namespace's record: it is absent.
+        // Whether there is a record, and whose, only an answer sent for from now on tells.
         if slots[position].known == .unread { leasesList.isWanted = true }
         guard case .lead(let seconds) = wish.aim else {
             slots[position].wanted = nil
@@ -59,8 +59,8 @@ extension Elector {
         // Everything becomes free by one write of the member record: see mayStop().
         if isReleasing && inheritedIsOver { return .nothing }
         if let retryAfter = slot.retryAfter {
-            let rest = timing.retryInterval - now.elapsedForUse(since: retryAfter)
-            guard rest <= .zero else { return .wait(rest) }
+            let rest = retryRest(since: retryAfter)
+            if rest > .zero { return .wait(rest) }
         }
         if slot.mustRead { return .read }
         switch slot.known {
@@ -83,8 +83,7 @@ extension Elector {
         guard let lastSeen = slot.lastSeen, let shown = slot.shown else { return claim(seconds) }
         let wait = timing.deletionWait(ofSeconds: lastSeen.seconds)
         if shown.elapsedForWait(since: slot.firstReceived) >= wait { return claim(seconds) }
-        let rest = wait - now.elapsedForWait(since: slot.firstReceived)
-        return rest > .zero ? .wait(rest) : .read
+        return after(wait - now.elapsedForWait(since: slot.firstReceived), .read)
     }
 
     /// Rule "taker, step 2": free to claim; but whoever is not preferred lets the asked-for cluster go first.
@@ -108,8 +107,7 @@ extension Elector {
             if !inheritedIsOver { return .wait(inheritedRest) }
             // Rule "a changed lease duration": grants given under the longer window must end first.
             guard case .published(let since) = slot.shortened else { return .nothing }
-            let rest = timing.grantsEnd - now.elapsedForWait(since: since)
-            return rest > .zero ? .wait(rest) : self.claim(seconds)
+            return after(timing.grantsEnd - now.elapsedForWait(since: since), self.claim(seconds))
         }
         return seconds > claim.written || claim.honoured < claim.written ? self.claim(seconds) : .nothing
     }
@@ -118,12 +116,11 @@ extension Elector {
     private func moveForLapsed(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = otherAgreedHolder(record) == nil ? aim(of: slot) : nil
         guard let seconds else {
-            let rest = max(grantsRest(of: slot), slot.inheritedSeconds.map(freeingRest) ?? .zero)
-            return rest > .zero ? .wait(rest) : .free
+            return after(max(grantsRest(of: slot), slot.inheritedSeconds.map(freeingRest) ?? .zero), .free)
         }
         let carried = carriedSeconds(seconds, replacing: record)
         // A clock jump ends the window, not the grants that were given under it.
-        return carried < record.leaseDurationSeconds ? waitForGrants(slot, then: claim(carried)) : claim(carried)
+        return after(carried < record.leaseDurationSeconds ? grantsRest(of: slot) : .zero, claim(carried))
     }
 
     /// A record that an earlier incarnation of this cluster wrote, or one of its name with another uid.
@@ -165,7 +162,7 @@ extension Elector {
             if slot.answeredStep <= relisted.step { return .nothing }
         }
         if let retryAfter = member.retryAfter {
-            let rest = timing.retryInterval - now.elapsedForUse(since: retryAfter)
+            let rest = retryRest(since: retryAfter)
             if rest > .zero { return .wait(rest) }
         }
         return .confirm(member: record.holderIdentity)
@@ -212,10 +209,12 @@ extension Elector {
         }
     }
 
-    private func waitForGrants(_ slot: Slot, then move: Move) -> Move {
-        let rest = grantsRest(of: slot)
-        return rest > .zero ? .wait(rest) : move
+    /// What is left of the pause after a request that failed.
+    private func retryRest(since failed: Reading) -> Duration {
+        timing.retryInterval - now.elapsedForUse(since: failed)
     }
+
+    private func after(_ rest: Duration, _ move: Move) -> Move { rest > .zero ? .wait(rest) : move }
 
     /// Rules "taker, step 4" and "durations are declared first".
     private func claim(_ seconds: Int) -> Move {
@@ -266,6 +265,11 @@ extension Elector {
             preferred == identity.cluster || record.holderIdentity == identity.cluster
         else { return false }
         return now.elapsedForUse(since: slot.firstReceived) < timing.pollInterval * 10
+    }
+
+    /// Stops acting on every claim.
+    mutating func dropAll() {
+        for position in slots.indices where slots[position].claim != nil { drop(position) }
     }
 
     /// Stops acting on a claim: from here on the table does not show it.

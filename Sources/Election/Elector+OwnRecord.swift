@@ -284,7 +284,7 @@ extension Elector {
     }
 
     private mutating func takeOver(_ record: MemberRecord?, version: Version?) {
-        if let farewell = own.farewell { return end(farewell == .handover ? .handedOver : .stopped) }
+        if let farewell = own.farewell { return end(farewell.ending) }
         // Attempts on another version can no longer land.
         if version != own.version { own.attempts.removeAll() }
         own.version = version
@@ -315,11 +315,11 @@ extension Elector {
         case .joining:
             own.farewell = farewell
             // A take-over that may still land must be answered first; without one there is nothing to leave.
-            if own.attempts.isEmpty { end(farewell == .handover ? .handedOver : .stopped) }
+            if own.attempts.isEmpty { end(farewell.ending) }
         case .active, .leaving:
             phase = .leaving(farewell)
             own.isHurried = false
-            for position in slots.indices where slots[position].claim != nil { drop(position) }
+            dropAll()
             planIsDue = true
         }
     }
@@ -336,7 +336,7 @@ extension Elector {
     /// Ends this incarnation: all claims are dropped in the same step.
     private mutating func end(_ ending: Ending) {
         phase = .ended
-        for position in slots.indices where slots[position].claim != nil { drop(position) }
+        dropAll()
         output.ending = ending
     }
 }

@@ -38,6 +38,14 @@ package enum Farewell: Hashable, Sendable {
     case handover
     /// All leases become free for other clusters, after the grants have ended and what was inherited is waited out.
     case release
+
+    /// How an incarnation that leaves in this way ends.
+    var ending: Ending {
+        switch self {
+        case .handover: .handedOver
+        case .release: .stopped
+        }
+    }
 }
 
 package typealias RequestID = UInt64
