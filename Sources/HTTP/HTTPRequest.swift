@@ -1,0 +1,44 @@
+/// One HTTP request, sent once: nothing here or below it tries again (RFC 9110).
+package struct HTTPRequest: Hashable, Sendable {
+    package enum Method: String, Hashable, Sendable {
+        case get = "GET"
+        case post = "POST"
+        case put = "PUT"
+        case patch = "PATCH"
+        case delete = "DELETE"
+    }
+
+    package struct Header: Hashable, Sendable {
+        package let name: String
+        package let value: String
+
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    package var method: Method
+    /// Absolute, `http` or `https`, with what needs it percent-encoded. Never holds a secret: errors quote it.
+    package var url: String
+    /// Values may be secrets; errors and logs never show them.
+    package var headers: [Header]
+    /// nil: no body.
+    package var body: [UInt8]?
+    /// From sending to the complete answer; for a stream, to the end of the answer's head.
+    package var timeout: Duration
+    /// The longest answer that is taken; a longer one is an error.
+    package var responseBytesMax: Int
+
+    package init(
+        _ method: Method, _ url: String, headers: [Header] = [], body: [UInt8]? = nil,
+        timeout: Duration = .seconds(30), responseBytesMax: Int = 16 << 20
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.responseBytesMax = responseBytesMax
+    }
+}

@@ -1,0 +1,25 @@
+/// Kubernetes' own `Lease` (`coordination.k8s.io/v1`): how in-cluster clients tell that the controller is alive.
+package struct CoordinationLease: APIObject, Hashable {
+    package static let resource = APIResource(
+        group: "coordination.k8s.io", version: "v1", kind: "Lease", plural: "leases", isNamespaced: true)
+
+    package struct Spec: Codable, Hashable, Sendable {
+        package var holderIdentity: String?
+        package var leaseDurationSeconds: Int?
+        package var acquireTime: String?
+        package var renewTime: String?
+        package var leaseTransitions: Int?
+
+        package init() {}
+    }
+
+    package var apiVersion: String? = resource.apiVersion
+    package var kind: String? = resource.kind
+    package var metadata: ObjectMetadata
+    package var spec: Spec
+
+    package init(metadata: ObjectMetadata, spec: Spec) {
+        self.metadata = metadata
+        self.spec = spec
+    }
+}
