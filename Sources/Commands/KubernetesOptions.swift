@@ -9,7 +9,7 @@ struct KubernetesOptions {
     var namespaceSelector: LabelSelector?
     var systemNamespace = "multi-cluster-leader-election-system"
     var apiLossTimeout = Duration.seconds(60)
-    var webhookConfiguration = "leader-election-validating-webhook-configuration"
+    var webhookConfiguration = "leader-election-webhook"
 
     static func flags<Options>(at path: WritableKeyPath<Options, KubernetesOptions>) -> [Flag<Options>] {
         [
@@ -61,6 +61,6 @@ extension ValueType where Value == LabelSelector {
     static var labelSelector: ValueType {
         ValueType(
             placeholder: "SELECTOR", allowed: "a label selector, as in tier=prod,team in (a,b),!legacy", range: nil,
-            parse: { LabelSelector($0) }, format: { $0.description })
+            parse: { $0.isEmpty ? nil : LabelSelector($0) }, format: { $0.description })
     }
 }
