@@ -76,23 +76,23 @@ package struct LabelSelector: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// A label's key: an optional DNS prefix and a slash, then a name.
+    /// A label's key: a name, perhaps behind a DNS prefix and a slash.
     private static func key(_ text: Substring) -> String? {
         let text = trimmed(text)
-        let name = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).last ?? ""
-        guard !name.isEmpty, name.utf8.count <= 63, text.utf8.count <= 317, isPlain(text.filter { $0 != "/" }) else {
-            return nil
-        }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), parts[parts.count - 1].utf8.count <= 63, parts[0].utf8.count <= 253,
+            parts.allSatisfy({ !$0.isEmpty && isPlain($0) })
+        else { return nil }
         return String(text)
     }
 
     /// A label's value, which may be empty.
     private static func value(_ text: Substring) -> String? {
         let text = trimmed(text)
-        return text.utf8.count <= 63 && isPlain(String(text)) ? String(text) : nil
+        return text.utf8.count <= 63 && isPlain(text) ? String(text) : nil
     }
 
-    private static func isPlain(_ text: String) -> Bool {
+    private static func isPlain(_ text: Substring) -> Bool {
         text.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
