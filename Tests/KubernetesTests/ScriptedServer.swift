@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 import Platform
@@ -50,7 +51,7 @@ final class ScriptedServer: Sendable {
     /// - Parameter answer: called by several threads.
     init(_ context: ServerContext? = nil, answer: @escaping @Sendable (Request) -> Answer) throws {
         self.answer = answer
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -61,12 +62,13 @@ final class ScriptedServer: Sendable {
                     || getsockname(listener, $0, &length) != 0
             }
         }
+        self.listener = listener
         guard !failed else { throw Failure(description: "cannot listen: error \(errno)") }
         port = Int(UInt16(bigEndian: address.sin_port))
         url = "\(context == nil ? "http" : "https")://127.0.0.1:\(port)"
-        DispatchQueue(label: "leasehold.test.listener").async { [listener, accepted, requests, answer] in
+        DispatchQueue(label: "leasehold.test.listener").async { [accepted, requests, answer] in
             while true {
-                let socket = unsafe accept(listener, nil, nil)
+                let socket = accept(listener, nil, nil)
                 guard socket >= 0 else { break }
                 accepted.withLock { $0 += 1 }
                 DispatchQueue(label: "leasehold.test.connection").async {
@@ -109,7 +111,7 @@ final class Feed: Sendable {
 
     private let orders = Locked<[Order]>([])
     /// Counts the orders that nobody has taken.
-    let descriptor = eventfd(0, Int32(EFD_CLOEXEC.rawValue) | Int32(EFD_SEMAPHORE.rawValue))
+    let descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     /// When the client has closed the connection.
     let closed = Inbox<Void>()
 
@@ -125,7 +127,7 @@ final class Feed: Sendable {
 
     private func add(_ order: Order) {
         orders.withLock { $0.append(order) }
-        unsafe eventfd_write(descriptor, 1)
+        eventfd_write(descriptor, 1)
     }
 
     func take() -> Order {

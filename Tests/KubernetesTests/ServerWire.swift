@@ -144,7 +144,7 @@ final class ServerWire {
             var count = 0
             if tls == nil {
                 count = unsafe rest.withUnsafeBytes {
-                    unsafe Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+                    unsafe Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
                 }
             } else {
                 switch unsafe rest.withUnsafeBytes({ unsafe tls!.write($0) }) {
