@@ -29,7 +29,7 @@ let package = Package(
         module("Platform", ["Election", "CLinux"]),
         module("HTTP", ["Platform", "CCurl", "CLinux"]),
         module("Storage", ["Platform", "HTTP", "TLS", "CLinux"]),
-        module("Kubernetes", ["Election", "Platform", "HTTP"]),
+        module("Kubernetes", ["Election", "Platform", "HTTP", "CLinux"]),
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
