@@ -27,7 +27,7 @@ let package = Package(
 
         module("Election", []),
         module("Platform", ["Election", "CLinux"]),
-        module("HTTP", ["Platform", "CCurl"]),
+        module("HTTP", ["Platform", "CCurl", "CLinux"]),
         module("Storage", ["Platform", "HTTP", "TLS", "CLinux"]),
         module("Kubernetes", ["Election", "Platform", "HTTP"]),
         module("TLS", ["Platform", "COpenSSL"]),
