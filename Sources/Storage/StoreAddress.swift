@@ -1,7 +1,8 @@
 /// Which store to use, as `--store` names it: `file:///var/lib/leasehold`.
 package struct StoreAddress: Sendable, CustomStringConvertible {
     /// Opens the store. The time is what each call may take; `creating`: whether to make what is missing of it.
-    typealias Opener = @Sendable (_ timeout: Duration, _ creating: Bool, _ access: StoreAccess) async throws(StoreError)
+    typealias Opener =
+        @Sendable (_ timeout: Duration, _ creating: Bool, _ access: StoreAccess) async throws(StoreError)
         -> any LeaseStore
 
     /// Adding a backend means one file and one line here: the scheme, its forms for messages, how often an object may be

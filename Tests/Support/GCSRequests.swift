@@ -45,7 +45,8 @@ enum GCSListFields {
         let inside = Set(text[start.upperBound..<end].split(separator: ",").map(String.init))
         let outside = (text[..<start.lowerBound] + text[end...].dropFirst()).split(separator: ",").map(String.init)
         let known: Set<String> = ["nextPageToken", "prefixes", "kind"]
-        if let unknown = inside.subtracting(GCSObject.fieldNames).first ?? outside.first(where: { !known.contains($0) }) {
+        if let unknown = inside.subtracting(GCSObject.fieldNames).first ?? outside.first(where: { !known.contains($0) })
+        {
             return .failure(Unknown(name: unknown))
         }
         return .success(inside)
@@ -106,7 +107,9 @@ struct GCSUpload: Sendable {
                 let end = find([13, 10] + delimiter, in: rest[headEnd...])
             else { return nil }
             let head = String(decoding: rest[..<headEnd], as: UTF8.self).split(separator: "\r\n")
-            let contentType = head.first { $0.lowercased().hasPrefix("content-type:") }?.dropFirst(13).drop { $0 == " " }
+            let contentType = head.first { $0.lowercased().hasPrefix("content-type:") }?.dropFirst(13).drop {
+                $0 == " "
+            }
             parts.append((contentType.map(String.init), rest[min(headEnd + 4, end)..<end]))
             rest = rest[(end + 2 + delimiter.count)...]
         }

@@ -137,7 +137,9 @@ final class GCSService: Sendable {
             guard name.hasPrefix(prefix) else { break }
             index += 1
             last = name
-            if let delimiter = request.query["delimiter"], let found = name.dropFirst(prefix.count).firstRange(of: delimiter) {
+            if let delimiter = request.query["delimiter"],
+                let found = name.dropFirst(prefix.count).firstRange(of: delimiter)
+            {
                 let folder = String(name[..<found.upperBound])
                 if prefixes.last != folder { prefixes.append(folder) }
                 continue
@@ -168,7 +170,8 @@ final class GCSService: Sendable {
         {
             return .failure(
                 403, request,
-                message: "Object '\(request.bucket)/\(request.object)' is subject to bucket's retention policy or object "
+                message:
+                    "Object '\(request.bucket)/\(request.object)' is subject to bucket's retention policy or object "
                     + "retention and cannot be deleted or overwritten until its retention has ended.",
                 reason: "retentionPolicyNotMet")
         }

@@ -54,7 +54,8 @@ extension GCSStore {
         let store = GCSStore(client: client, prefix: prefix, timeout: timeout)
         if !creating, try await !store.isUsed(by: deadline) {
             throw .failed(
-                "There is nothing in gs://\(bucket)/\(prefix), so nothing has run with this store yet. Check the spelling.")
+                "There is nothing in gs://\(bucket)/\(prefix), so nothing has run with this store yet. Check the spelling."
+            )
         }
         return store
     }

@@ -54,7 +54,8 @@ package final class GCSStore: LeaseStore {
     {
         guard body.count <= Self.bodyBytesMax else {
             throw .failed(
-                "\(place(name)) was not written: \(body.count) bytes are more than the \(Self.bodyBytesMax) of an object.")
+                "\(place(name)) was not written: \(body.count) bytes are more than the \(Self.bodyBytesMax) of an object."
+            )
         }
         let generation = try generation(of: version, name)
         let response = try await client.send(
@@ -64,7 +65,8 @@ package final class GCSStore: LeaseStore {
             guard let written = JSONText.decode(GCSWritten.self, from: response.body),
                 Self.isGeneration(written.generation)
             else {
-                throw .unclear("\(place(name)) was written, it seems, but the answer can't be read as one of the service.")
+                throw .unclear(
+                    "\(place(name)) was written, it seems, but the answer can't be read as one of the service.")
             }
             return ObjectVersion(written.generation)
         case 412: throw .conflict
