@@ -38,7 +38,7 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["COpenSSL", "Platform", "CLinux"], path: "Tests/Support",
+            name: "Support", dependencies: ["COpenSSL", "Election", "Platform", "CLinux"], path: "Tests/Support",
             swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
