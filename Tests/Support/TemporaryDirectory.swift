@@ -1,4 +1,4 @@
-import FoundationEssentials
+private import FoundationEssentials
 
 /// A directory of its own for one test, removed with this.
 package final class TemporaryDirectory: Sendable {
