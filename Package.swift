@@ -38,8 +38,10 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["COpenSSL", "Platform", "CLinux"], path: "Tests/Support",
+            name: "Support", dependencies: ["COpenSSL", "Platform", "CLinux", "TLS"], path: "Tests/Support",
             swiftSettings: settings),
+        .executableTarget(
+            name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),
