@@ -38,8 +38,11 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["COpenSSL", "Election", "Platform", "CLinux"], path: "Tests/Support",
+            name: "Support", dependencies: ["COpenSSL", "CLinux", "Election", "Platform", "TLS"],
+            path: "Tests/Support",
             swiftSettings: settings),
+        .executableTarget(
+            name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),

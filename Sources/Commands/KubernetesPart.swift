@@ -1,5 +1,6 @@
 internal import Controller
 internal import Election
+private import FoundationEssentials
 internal import Kubernetes
 internal import Platform
 internal import Storage
@@ -38,5 +39,13 @@ struct KubernetesPart: Sendable {
         return KubernetesController(
             settings, client: client, timing: timing, board: board, status: electionStatus, kubernetesStatus: status,
             log: log, openStore: openStore)
+    }
+
+    /// Keeps the ValidatingWebhookConfiguration to the authority in `file`, until its task is cancelled.
+    func keepAuthority(_ file: String, in configuration: String) -> Task<Void, Never> {
+        let keeper = WebhookConfigurationKeeper(configuration, client: client, log: log) {
+            [UInt8](try Data(contentsOf: URL(filePath: file)))
+        }
+        return Task { await keeper.run() }
     }
 }

@@ -85,6 +85,9 @@ struct Node {
         announce(
             uid, webhook: webhook.address, health: health?.address, metrics: metrics?.address, authority,
             server: kubernetes?.server)
+        // Given certificates are of somebody else's authority, which is told by somebody else.
+        let keeper = authority.flatMap { kubernetes?.keepAuthority($0, in: options.kubernetes.webhookConfiguration) }
+        defer { keeper?.cancel() }
         let end = try await compete(contender, certificate, happenings, inbox)
 
         // What began before the signal is still answered, with denials from now on.
