@@ -87,6 +87,15 @@ struct ClientTests {
         return try call.decode(JSONValue.self, from: Array(text.utf8))
     }
 
+    @Test func `what is applied is valid YAML, whatever its strings hold`() async throws {
+        let server = try ScriptedServer { _ in .json(200, Self.stored) }
+        var lease = Self.lease
+        lease.spec.holderIdentity = "a/b\"\u{7F}\u{85}\u{2028}é\u{1F600}\n"
+        _ = try await Sample.client(server).apply(lease, fieldManager: "me", force: true)
+        let body = try await server.next().body
+        #expect(body.contains(#""a/b\"\u007f\u0085\u2028é\#u{1F600}\n""#))
+    }
+
     @Test func `reads and deletes name one object`() async throws {
         let server = try ScriptedServer { $0.method == "GET" ? .json(200, Self.stored) : .json(200, "{}") }
         let client = try Sample.client(server)
