@@ -1,5 +1,6 @@
 internal import Election
 private import FoundationEssentials
+private import Glibc
 internal import HTTP
 private import Platform
 
@@ -128,7 +129,8 @@ extension Subprocess.Failure {
     /// As part of a sentence.
     func text(limit: Duration) -> String {
         switch self {
-        case .notStarted(let code): "it could not be started (error \(code))"
+        // strerror(3) is safe on any thread for the codes that Linux knows.
+        case .notStarted(let code): "it could not be started: \(unsafe String(cString: strerror(code)))"
         case .timedOut(let complaint):
             "it was ended after \(limit.components.seconds) s\(complaint.isEmpty ? "" : ": \(complaint)")"
         case .tooMuchOutput: "its output did not end"

@@ -93,9 +93,8 @@ package final class KubernetesClient: Sendable {
         let path = try APIPath(
             Object.resource, object.metadata.name, namespace: object.metadata.namespace, subresource: subresource
         ).with("force", force ? "true" : nil)
-        // JSON is YAML.
         return try await write(
-            .patch, path, json(Typed(object)), "application/apply-patch+yaml", fieldManager: fieldManager,
+            .patch, path, yaml(Typed(object)), "application/apply-patch+yaml", fieldManager: fieldManager,
             isUrgent: isUrgent)
     }
 
@@ -123,9 +122,28 @@ package final class KubernetesClient: Sendable {
     }
 
     private func json(_ value: some Encodable) throws(KubernetesError) -> [UInt8] {
-        do { return Array(try JSONEncoder().encode(value)) } catch {
+        let encoder = JSONEncoder()
+        // YAML 1.1 knows no escaped slash.
+        encoder.outputFormatting = .withoutEscapingSlashes
+        do { return Array(try encoder.encode(value)) } catch {
             throw KubernetesError(.invalid, "Nothing was sent: the object cannot be written as JSON (\(error)).")
         }
+    }
+
+    /// JSON that is YAML 1.1 as well, which API servers read for an apply: what YAML refuses in a string, or takes for the
+    /// end of a line, is escaped.
+    private func yaml(_ value: some Encodable) throws(KubernetesError) -> [UInt8] {
+        let text = String(decoding: try json(value), as: UTF8.self)
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x7F...0x9F, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF:
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u\(String(repeating: "0", count: 4 - digits.utf8.count))\(digits)".unicodeScalars
+            default: result.append(scalar)
+            }
+        }
+        return Array(String(result).utf8)
     }
 }
 

@@ -124,7 +124,7 @@ private struct Child: ~Copyable {
         let left = deadline - .now
         guard left > .zero else { throw timedOut }
         var polled = pipes.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        let ready = unsafe poll(&polled, nfds_t(polled.count), Int32(clamping: left.components.seconds * 1000 + 999))
+        let ready = unsafe poll(&polled, nfds_t(polled.count), Int32(clamping: Int64(left / .milliseconds(1)) + 1))
         guard ready > 0 else { return }
         for index in polled.indices where polled[index].revents != 0 { read(index) }
     }
