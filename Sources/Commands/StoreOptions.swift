@@ -57,7 +57,8 @@ struct StoreOptions {
     func open(_ environment: [String: String]) async throws -> any LeaseStore {
         let address = try resolvedAddress(environment)
         do {
-            return try await address.open(timeout: timeout ?? Self.timeoutDefault, creating: false)
+            return try await address.open(
+                timeout: timeout ?? Self.timeoutDefault, creating: false, access: StoreAccess(environment: environment))
         } catch {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         }

@@ -34,7 +34,8 @@ package struct WebhookConfigurationKeeper: Sendable {
                 try await look()
             } catch let error as KubernetesError where error.code == .notFound {
                 if failures.isFirst("not found", at: .now()) {
-                    log.info("There is no ValidatingWebhookConfiguration \(name) yet: nothing is guarded in this cluster")
+                    log.info(
+                        "There is no ValidatingWebhookConfiguration \(name) yet: nothing is guarded in this cluster")
                 }
             } catch {
                 failures.failed("\(name)", "Cannot keep the caBundle of \(name), and tries again: \(error)", at: .now())

@@ -10,13 +10,22 @@ struct EventQueueTests {
     @Test(
         arguments: [
             (.led(namespace: "team-a", term: 3), "LeaderElected", "east leads team-a (term 3)"),
-            (.holderChanged(namespace: "team-a", holder: "west", term: 4), "LeaderElected", "west leads team-a (term 4)"),
+            (
+                .holderChanged(namespace: "team-a", holder: "west", term: 4), "LeaderElected",
+                "west leads team-a (term 4)"
+            ),
             (
                 .lost(namespace: "team-a", term: 3, reason: "another run took over"), "LeaderLost",
                 "east no longer leads team-a (term 3): another run took over"
             ),
-            (.givingBack(namespace: "team-a", to: "west"), "LeaderLost", "east gives team-a back so that west can lead it"),
-            (.refused(namespace: "team-a", reason: "too short"), "LeaseRefused", "east does not compete for team-a: too short"),
+            (
+                .givingBack(namespace: "team-a", to: "west"), "LeaderLost",
+                "east gives team-a back so that west can lead it"
+            ),
+            (
+                .refused(namespace: "team-a", reason: "too short"), "LeaseRefused",
+                "east does not compete for team-a: too short"
+            ),
         ] as [(Note, String, String)])
     func `what the election notes of a namespace becomes an Event`(note: Note, reason: String, message: String) throws {
         var queue = EventQueue(cluster: "east")
@@ -30,10 +39,11 @@ struct EventQueueTests {
         #expect(queue.isEmpty)
     }
 
-    @Test(arguments: [
-        .requestsSucceedAgain, .tookOver(previous: nil, uidChanged: false),
-        .holderChanged(namespace: "team-a", holder: nil, term: 4), .gaveBack(namespace: "team-a"),
-    ] as [Note])
+    @Test(
+        arguments: [
+            .requestsSucceedAgain, .tookOver(previous: nil, uidChanged: false),
+            .holderChanged(namespace: "team-a", holder: nil, term: 4), .gaveBack(namespace: "team-a"),
+        ] as [Note])
     func `what is no news for a namespace's users becomes none`(note: Note) {
         var queue = EventQueue(cluster: "east")
         queue.add(note, at: now)

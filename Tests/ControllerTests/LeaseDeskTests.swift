@@ -47,7 +47,9 @@ private struct Scene {
     }
 
     /// What `leases/<namespace>` and our claim look like to the webhook.
-    mutating func set(_ namespace: String, _ state: LeadershipTable.Entry.State, holder: String? = nil, term: UInt64 = 7) {
+    mutating func set(
+        _ namespace: String, _ state: LeadershipTable.Entry.State, holder: String? = nil, term: UInt64 = 7
+    ) {
         table.index = NamespaceIndex([namespace])
         table.holders = holder.map { [$0] } ?? []
         table.anchor = now
@@ -60,7 +62,8 @@ private struct Scene {
 
     func report(renewTimes: [String: String] = [:]) -> LeaseStatusReport {
         LeaseStatusReport(
-            cluster: "east", timing: Timing(), table: table, renewTimes: renewTimes, storeProblem: storeProblem, now: now)
+            cluster: "east", timing: Timing(), table: table, renewTimes: renewTimes, storeProblem: storeProblem,
+            now: now)
     }
 
     mutating func chore(_ namespace: String, refreshing: Bool = false) -> LeaseDesk.Chore? {
