@@ -186,18 +186,21 @@ import Testing
         let hammer = try AdmissionHammer(leader, other)
         try await hammer.untilAdmits(leader)
 
-        try await leader.askForTransfer(to: other.name)
-        try await leader.until("the wish is in the record") {
-            try roles.fleet.record().preferredHolder == other.name
-        }
-        // What follows: the other wants the lease, the leader frees it when the grants have ended, the other claims it.
+        // The other writes that it wants the lease, the leader frees it when the grants have ended, the other claims it.
+        let mark = emulator.mark
         for (cluster, count) in [(leader, 1), (other, Trouble.count)] {
-            emulator.inject(trouble.effect, count: count) {
-                $0.kind == .write && $0.object == "leases/team-a" && $0.client == cluster.name
-            }
+            emulator.inject(trouble.effect, count: count) { $0.isLeaseWrite(of: cluster) }
         }
+        // By a command, whose own requests are not in trouble.
+        let transfer = try ChildProcess(
+            leasehold: ["transfer", "team-a", "--to", other.name, "--store", "gs://\(Fleet.bucket)"],
+            environment: ["STORAGE_EMULATOR_HOST": emulator.url], in: other.plane.directory)
+        #expect(await transfer.exitCode() == 0, "\(transfer.err)")
         try await hammer.untilAdmits(other)
         try await hammer.until(leader, saysThatLeads: other)
+        for cluster in roles.fleet.clusters {
+            #expect(emulator.requests(since: mark).contains { $0.isLeaseWrite(of: cluster) }, "nothing was in trouble")
+        }
         let answers = await hammer.stop()
         answers.expectNoOverlap(of: roles.fleet.clusters)
         #expect(answers.tenures.first?.cluster == leader.name)
@@ -208,5 +211,9 @@ import Testing
 extension GCSRequest {
     fileprivate func isHeartbeat(of cluster: TestCluster) -> Bool {
         kind == .write && client == cluster.name && object == "members/\(cluster.name)"
+    }
+
+    fileprivate func isLeaseWrite(of cluster: TestCluster) -> Bool {
+        kind == .write && client == cluster.name && object == "leases/team-a"
     }
 }

@@ -100,12 +100,6 @@ extension Fleet {
     func record() throws -> LeaseRecord {
         try LeaseRecord(parsing: emulator.body(of: "leases/team-a", in: Self.bucket) ?? [])
     }
-
-    /// The heartbeat of a cluster, as it lies in the store.
-    func member(_ cluster: TestCluster) throws -> MemberRecord {
-        try MemberRecord(
-            parsing: emulator.body(of: "members/\(cluster.name)", in: Self.bucket) ?? [], ofCluster: cluster.name)
-    }
 }
 
 extension TestCluster {
