@@ -24,17 +24,18 @@ package final class ChildProcess: Sendable {
     ///   - binary: its path.
     ///   - environment: all of it.
     ///   - input: what it reads from standard input; not for secrets of long life, since it is kept in a file (0600).
+    ///   - log: a file for what it writes to standard error, made anew; nil: one in `directory`.
     ///   - directory: for files of what it writes.
     package init(
         _ binary: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String? = nil,
-        in directory: TemporaryDirectory
+        log: String? = nil, in directory: TemporaryDirectory
     ) throws {
         let name = UUID().uuidString
         let launch = Launch(
             arguments: [Self.leash, "--pdeathsig", "KILL", "--", binary] + arguments,
             environment: environment.map { "\($0)=\($1)" },
             input: input == nil ? "/dev/null" : directory.file("\(name).in"), out: directory.file("\(name).out"),
-            err: directory.file("\(name).err"))
+            err: log ?? directory.file("\(name).err"))
         for file in [Self.leash, binary] where !FileManager.default.isExecutableFile(atPath: file) {
             throw Failure("cannot start \(file): no such program; install it")
         }
@@ -63,11 +64,12 @@ package final class ChildProcess: Sendable {
 
     /// The built `leasehold`, beside this program's own executable, where SwiftPM builds everything.
     package convenience init(
-        leasehold arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory
+        leasehold arguments: [String], environment: [String: String] = [:], log: String? = nil,
+        in directory: TemporaryDirectory
     ) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let binary = own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold"
-        try self.init(binary, arguments, environment: environment, in: directory)
+        try self.init(binary, arguments, environment: environment, log: log, in: directory)
     }
 
     deinit {
@@ -137,7 +139,7 @@ private struct Launch: Sendable {
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         unsafe posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_EXCL, 0o600)
-        unsafe posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        unsafe posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
 
         // Whatever this thread holds or ignores: a child begins with every signal as usual. And in a process group of its
         // own: a Ctrl-C is for this program, which ends its children in its own order.
