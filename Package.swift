@@ -27,9 +27,9 @@ let package = Package(
 
         module("Election", []),
         module("Platform", ["Election", "CLinux"]),
-        module("HTTP", ["Platform", "CCurl"]),
+        module("HTTP", ["Platform", "CCurl", "CLinux"]),
         module("Storage", ["Platform", "HTTP", "TLS", "CLinux"]),
-        module("Kubernetes", ["Election", "Platform", "HTTP"]),
+        module("Kubernetes", ["Election", "Platform", "HTTP", "CLinux"]),
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
@@ -38,7 +38,8 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["COpenSSL", "Platform", "CLinux", "TLS"], path: "Tests/Support",
+            name: "Support", dependencies: ["COpenSSL", "CLinux", "Election", "Platform", "TLS"],
+            path: "Tests/Support",
             swiftSettings: settings),
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),

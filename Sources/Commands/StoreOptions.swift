@@ -30,6 +30,9 @@ struct StoreOptions {
         ]
     }
 
+    /// Whether the store was named, so that it is not this machine's default.
+    var isNamed: Bool { address != nil }
+
     /// The state directory, whether it exists or not.
     ///
     /// - Throws: ``UsageError`` when neither a flag nor the environment names one.
@@ -54,7 +57,8 @@ struct StoreOptions {
     func open(_ environment: [String: String]) async throws -> any LeaseStore {
         let address = try resolvedAddress(environment)
         do {
-            return try await address.open(timeout: timeout ?? Self.timeoutDefault, creating: false)
+            return try await address.open(
+                timeout: timeout ?? Self.timeoutDefault, creating: false, access: StoreAccess(environment: environment))
         } catch {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         }

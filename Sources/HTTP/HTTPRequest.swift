@@ -42,3 +42,22 @@ package struct HTTPRequest: Hashable, Sendable {
         self.responseBytesMax = responseBytesMax
     }
 }
+
+extension HTTPRequest {
+    /// Refuses what would end a header's line, and with it let a value add headers or a second request.
+    func check() throws(HTTPError) {
+        for header in headers {
+            // Token characters would be stricter (RFC 9110, section 5.1); these are the ones that do harm.
+            let isNameSafe = header.name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: ":") }
+            let isValueSafe = header.value.utf8.allSatisfy { ($0 >= 0x20 && $0 != 0x7F) || $0 == UInt8(ascii: "\t") }
+            guard isNameSafe && !header.name.isEmpty && isValueSafe else {
+                throw HTTPError(
+                    self, isSent: false, reason: "a header's name or value has a character that is not allowed",
+                    advice: "look for line ends, such as one at the end of a token file")
+            }
+        }
+        guard !url.utf8.contains(0) else {
+            throw HTTPError(self, isSent: false, reason: "the URL has a zero byte")
+        }
+    }
+}

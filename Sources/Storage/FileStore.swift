@@ -118,7 +118,7 @@ package final class FileStore: LeaseStore {
         guard !path.contains("%"), !path.contains("\0") else {
             throw StoreAddressError("the path is taken as it is, without % escapes; write the characters themselves")
         }
-        return { [path] timeout, creating throws(StoreError) in
+        return { [path] timeout, creating, _ throws(StoreError) in
             try FileStore(path, timeout: timeout, creating: creating)
         }
     }

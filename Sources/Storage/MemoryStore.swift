@@ -60,6 +60,6 @@ package final class MemoryStore: LeaseStore {
     /// Opens what follows `memory:`, which is nothing.
     static func opener(_ rest: Substring) throws(StoreAddressError) -> StoreAddress.Opener {
         guard rest.isEmpty else { throw StoreAddressError("memory: takes nothing after the colon") }
-        return { _, _ in MemoryStore() }
+        return { _, _, _ in MemoryStore() }
     }
 }

@@ -1,21 +1,28 @@
 /// Which store to use, as `--store` names it: `file:///var/lib/leasehold`.
 package struct StoreAddress: Sendable, CustomStringConvertible {
     /// Opens the store. The time is what each call may take; `creating`: whether to make what is missing of it.
-    typealias Opener = @Sendable (_ timeout: Duration, _ creating: Bool) async throws(StoreError) -> any LeaseStore
+    typealias Opener =
+        @Sendable (_ timeout: Duration, _ creating: Bool, _ access: StoreAccess) async throws(StoreError)
+        -> any LeaseStore
 
-    /// Adding a backend means one file and one line here: the scheme, its forms for messages, and what reads the rest.
+    /// Adding a backend means one file and one line here: the scheme, its forms for messages, how often an object may be
+    /// rewritten, and what reads the rest.
     private static let backends: [Backend] = [
-        ("file", "file:///DIRECTORY or file:DIRECTORY", FileStore.opener),
-        ("memory", "memory: (this process only)", MemoryStore.opener),
+        ("gs", "gs://BUCKET or gs://BUCKET/PREFIX", GCSStore.renewIntervalMin, GCSStore.opener),
+        ("file", "file:///DIRECTORY or file:DIRECTORY", .zero, FileStore.opener),
+        ("memory", "memory: (this process only)", .zero, MemoryStore.opener),
     ]
     private typealias Backend = (
-        scheme: String, forms: String, opener: @Sendable (Substring) throws(StoreAddressError) -> Opener
+        scheme: String, forms: String, renewIntervalMin: Duration,
+        opener: @Sendable (Substring) throws(StoreAddressError) -> Opener
     )
 
     /// What an address may look like, for people.
     package static var forms: String { backends.map(\.forms).joined(separator: ", ") }
 
     package let description: String
+    /// The shortest renew interval that the store takes; zero: any.
+    package let renewIntervalMin: Duration
     private let opener: Opener
 
     /// - Throws: ``StoreAddressError``, with one line for people.
@@ -29,6 +36,7 @@ package struct StoreAddress: Sendable, CustomStringConvertible {
         } catch {
             throw StoreAddressError("\(text) is no store: \(error.description) (\(backend.forms))")
         }
+        renewIntervalMin = backend.renewIntervalMin
         description = text
     }
 
@@ -38,8 +46,11 @@ package struct StoreAddress: Sendable, CustomStringConvertible {
     ///   - timeout: how long each call to the store may take.
     ///   - creating: whether to make what is missing of it; without that, a store that is not there is an error, where an
     ///     empty one would be a wrong answer.
-    package func open(timeout: Duration, creating: Bool = true) async throws(StoreError) -> any LeaseStore {
-        try await opener(timeout, creating)
+    ///   - access: what a store that is not on this machine needs.
+    package func open(
+        timeout: Duration, creating: Bool = true, access: StoreAccess = StoreAccess()
+    ) async throws(StoreError) -> any LeaseStore {
+        try await opener(timeout, creating, access)
     }
 }
 

@@ -60,6 +60,26 @@ private import COpenSSL
         try withPEM { (bytes) throws(TLSError) in try SmallFile.replace(path, with: bytes, mode: 0o600) }
     }
 
+    /// Signs `bytes`: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2), which JSON web tokens call RS256.
+    ///
+    /// - Throws: ``TLSError/invalid(_:problem:)`` when this is no RSA key.
+    package func rsaSignature(of bytes: Span<UInt8>) throws(TLSError) -> [UInt8] {
+        guard unsafe withRaw({ unsafe EVP_PKEY_get_base_id($0) }) == EVP_PKEY_RSA else {
+            throw TLSError.invalid("the private key", problem: "is of another kind than RSA")
+        }
+        ErrorQueue.clear()
+        let context = unsafe EVP_MD_CTX_new()
+        defer { unsafe EVP_MD_CTX_free(context) }
+        let started = unsafe withRaw { unsafe EVP_DigestSignInit(context, nil, EVP_sha256(), nil, $0) }
+        var signature = [UInt8](repeating: 0, count: Int(unsafe withRaw { unsafe EVP_PKEY_get_size($0) }))
+        var count = signature.count
+        let signed = unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe EVP_DigestSign(context, &signature, &count, bytes.baseAddress, bytes.count)
+        }
+        guard started == 1, signed == 1 else { throw ErrorQueue.failure("sign with an RSA key") }
+        return Array(signature.prefix(count))
+    }
+
     /// Lends OpenSSL's `EVP_PKEY`, which stays valid for the call.
     func withRaw<Result>(_ body: (OpaquePointer) -> Result) -> Result {
         withExtendedLifetime(self) { unsafe body(raw) }

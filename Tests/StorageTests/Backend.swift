@@ -17,7 +17,7 @@ struct Backend: Sendable, CustomTestStringConvertible {
     let hints: Bool
     let open: @Sendable (_ clients: Int) async throws -> Opened
 
-    static let all = [memory, file]
+    static let all = [memory, file, gcs]
 
     static let memory = Backend(testDescription: "MemoryStore", hints: true) { clients in
         let store = MemoryStore()
@@ -31,5 +31,14 @@ struct Backend: Sendable, CustomTestStringConvertible {
             // The closure also keeps the directory until the test is over.
             delete: { try FileManager.default.removeItem(atPath: "\(directory.path)/\($0)") }
         )
+    }
+
+    static let gcs = Backend(testDescription: "GCSStore", hints: false) { clients in
+        let emulator = try GCSEmulator(bucket: "bucket")
+        let address = try StoreAddress("gs://bucket/some/prefix")
+        let access = StoreAccess(environment: ["STORAGE_EMULATOR_HOST": emulator.url])
+        var opened: [any LeaseStore] = []
+        for _ in 0..<clients { opened.append(try await address.open(timeout: .seconds(60), access: access)) }
+        return Opened(clients: opened, delete: { emulator.delete("some/prefix/\($0)", in: "bucket") })
     }
 }

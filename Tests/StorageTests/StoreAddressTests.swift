@@ -54,7 +54,8 @@ import Testing
         Refusal(
             address: "s3://bucket",
             because: """
-                s3://bucket is no known store: use file:///DIRECTORY or file:DIRECTORY, memory: (this process only)
+                s3://bucket is no known store: use gs://BUCKET or gs://BUCKET/PREFIX, file:///DIRECTORY or file:DIRECTORY, \
+                memory: (this process only)
                 """),
         Refusal(address: "", because: "no known store"),
         Refusal(address: "file", because: "no known store"),
