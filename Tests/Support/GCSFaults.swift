@@ -96,10 +96,17 @@ extension GCSEmulator {
             .reduce(into: [:]) { $0[$1.kind, default: 0] += 1 }
     }
 
-    /// Waits for the next request that matches and was answered.
-    package func next(where matches: @escaping @Sendable (GCSRequest) -> Bool) async -> GCSRequest {
+    /// The first matching request since `mark` that was answered, or never will be; waits for it when there is none yet.
+    package func request(
+        since mark: Int = 0, where matches: @escaping @Sendable (GCSRequest) -> Bool
+    ) async -> GCSRequest {
         await withCheckedContinuation { continuation in
-            state.withLock { $0.waiters.append((matches, { continuation.resume(returning: $0) })) }
+            let found: GCSRequest? = state.withLock { state in
+                if let found = state.log.dropFirst(mark).first(where: matches) { return found }
+                state.waiters.append((matches, { continuation.resume(returning: $0) }))
+                return nil
+            }
+            if let found { continuation.resume(returning: found) }
         }
     }
 }
