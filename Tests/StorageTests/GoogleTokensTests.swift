@@ -32,10 +32,7 @@ import Testing
 
         /// Each token lives an hour.
         func tokens() -> GoogleTokens {
-            GoogleTokens(
-                source: "the trial account", now: { self.state.withLock { $0.now } },
-                warn: { text in self.state.withLock { $0.warnings.append(text) } }
-            ) { _ in
+            let fetch: GoogleTokens.Fetch = { _ in
                 let (number, now, failing) = self.state.withLock { state in
                     state.fetches += 1
                     return (state.fetches, state.now, state.failing)
@@ -44,6 +41,9 @@ import Testing
                 if let failing { return .failure(GoogleCredentialError(failing)) }
                 return .success(AccessToken("token-\(number)", lifetime: .seconds(3600), sent: now))
             }
+            return GoogleTokens(
+                source: "the trial account", now: { self.state.withLock { $0.now } },
+                warn: { text in self.state.withLock { $0.warnings.append(text) } }, fetch: fetch)
         }
 
         /// Waits until a renewal in the background has ended, in either way.
