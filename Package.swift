@@ -29,7 +29,7 @@ let package = Package(
         module("Platform", ["Election", "CLinux"]),
         module("HTTP", ["Platform", "CCurl", "CLinux"]),
         module("Storage", ["Platform", "HTTP", "TLS", "CLinux"]),
-        module("Kubernetes", ["Election", "Platform", "HTTP"]),
+        module("Kubernetes", ["Election", "Platform", "HTTP", "CLinux"]),
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
@@ -38,8 +38,11 @@ let package = Package(
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
-            name: "Support", dependencies: ["COpenSSL", "Election", "Platform", "CLinux"], path: "Tests/Support",
+            name: "Support", dependencies: ["COpenSSL", "CLinux", "Election", "Platform", "TLS"],
+            path: "Tests/Support",
             swiftSettings: settings),
+        .executableTarget(
+            name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),

@@ -11,4 +11,5 @@
 
 // Declared by hand, since the headers show them only under _GNU_SOURCE, which modules must not differ in.
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);
+int pipe2(int ends[2], int flags);
 int pthread_setname_np(pthread_t thread, const char *name);

@@ -29,11 +29,16 @@ struct Node {
 
     /// - Throws: ``UsageError`` when the flags do not go together.
     init(_ options: RunOptions, console: Console) throws {
-        try options.check()
+        try options.check(console.environment)
         self.options = options
         self.console = console
         timing = try options.electionTiming()
-        policy = try options.policy.policy(electing: options.namespaces)
+        var policy = try options.policy.policy(electing: options.namespaces)
+        if options.namespaces.isEmpty {
+            // The guard must never keep the cluster from mending Leasehold itself.
+            policy.excludedNamespaces.append(try Pattern(options.kubernetes.systemNamespace))
+        }
+        self.policy = policy
         address = try options.store.resolvedAddress(console.environment)
         stateDirectoryPath = try options.store.stateDirectory(console.environment)
         log = Log(format: options.logFormat, level: options.logLevel, write: console.err)
@@ -50,13 +55,15 @@ struct Node {
         // First of all, so that a second signal also ends a start that hangs.
         watch(signals, inbox)
         raiseDescriptorLimit()
+        let credentials = try await options.kubernetes.credentials(
+            namespaces: options.namespaces, environment: console.environment)
+        let kubernetes = credentials.map { KubernetesPart($0, timing: timing, log: log) }
         let health = try sideServer(
             "health", options.healthAddress, "--health-probe-bind-address",
-            [.healthz, .readyz { [status] in status.checks() }])
+            [.healthz, .readyz { [status] in status.checks() + (kubernetes?.status.checks() ?? []) }])
         defer { health?.stop(within: .zero) }
 
         let state = try StateDirectory(stateDirectoryPath, cluster: options.cluster)
-        let uid = try state.uid()
         let (certificate, authority) = try servingCertificate(state)
         let webhook = try server(
             "webhook", options.bindAddress, "--bind-address", [admissionRoute], options.limits,
@@ -66,20 +73,22 @@ struct Node {
             "metrics", options.metricsAddress, "--metrics-bind-address",
             [
                 .metrics { [status, admissions] in
-                    status.families() + admissions.families() + certificate.families()
+                    status.families() + (kubernetes?.status.families() ?? []) + admissions.families()
+                        + certificate.families()
                         + webhook.counters.families(server: "webhook") + [Self.buildInfo]
                 }
             ])
         defer { metrics?.stop(within: .zero) }
 
-        let candidate = Candidate(
-            cluster: options.cluster, uid: uid, timing: timing, store: try await openStore(), board: board,
-            status: status, log: log,
-            releaseLimit: max(
-                options.shutdownTimeout / 2, options.shutdownTimeout - Candidate.handoverLimit(timing)))
-        candidate.setWishes(options.namespaces.map { Wish($0, .lead(seconds: options.leaseSeconds)) })
-        announce(uid, webhook: webhook.address, health: health?.address, metrics: metrics?.address, authority)
-        let end = try await compete(candidate, certificate, happenings, inbox)
+        let uid = kubernetes == nil ? try state.uid() : nil
+        let contender = try await contender(kubernetes, uid: uid)
+        announce(
+            uid, webhook: webhook.address, health: health?.address, metrics: metrics?.address, authority,
+            server: kubernetes?.server)
+        // Given certificates are of somebody else's authority, which is told by somebody else.
+        let keeper = authority.flatMap { kubernetes?.keepAuthority($0, in: options.kubernetes.webhookConfiguration) }
+        defer { keeper?.cancel() }
+        let end = try await compete(contender, certificate, happenings, inbox)
 
         // What began before the signal is still answered, with denials from now on.
         log.info("Stops serving")
@@ -118,12 +127,12 @@ struct Node {
     ///
     /// - Returns: when the time for the shutdown is up.
     private func compete(
-        _ candidate: Candidate, _ certificate: ServingCertificate, _ happenings: AsyncStream<Happening>,
+        _ contender: any Contender, _ certificate: ServingCertificate, _ happenings: AsyncStream<Happening>,
         _ inbox: AsyncStream<Happening>.Continuation
     ) async throws -> ContinuousClock.Instant {
         let election = Task {
             do {
-                try await candidate.run()
+                try await contender.run()
                 inbox.yield(.electionEnded(nil))
             } catch {
                 inbox.yield(.electionEnded(error))
@@ -153,7 +162,7 @@ struct Node {
                         ? "Ends by a signal: frees all leases first"
                         : "Ends by a signal: keeps the leases in this cluster")
                 end = .now + options.shutdownTimeout
-                candidate.leave(options.releasesOnShutdown ? .release : .handover)
+                contender.leave(options.releasesOnShutdown ? .release : .handover)
             case .electionEnded(let error?):
                 throw error
             case .electionEnded(nil):
@@ -164,6 +173,24 @@ struct Node {
     }
 
     // MARK: - Parts
+
+    /// - Parameter uid: of this cluster, without Kubernetes.
+    private func contender(_ kubernetes: KubernetesPart?, uid: String?) async throws -> any Contender {
+        let releaseLimit = max(
+            options.shutdownTimeout / 2, options.shutdownTimeout - Candidate.handoverLimit(timing))
+        guard let uid else {
+            guard let kubernetes else { preconditionFailure("without Kubernetes there is a uid of this machine") }
+            // Whatever is wrong with the store may be mended from outside, so this waits for it, unready.
+            return kubernetes.controller(
+                options, policy: policy, timing: timing, board: board, status: status, releaseLimit: releaseLimit,
+                openStore: openStore)
+        }
+        let candidate = Candidate(
+            cluster: options.cluster, uid: uid, timing: timing, store: try await openStore(), board: board,
+            status: status, log: log, releaseLimit: releaseLimit)
+        candidate.setWishes(options.namespaces.map { Wish($0, .lead(seconds: options.leaseSeconds)) })
+        return candidate
+    }
 
     private var admissionRoute: Route {
         Route(.post, "/validate") { [policy, board, admissions] in
@@ -220,7 +247,7 @@ struct Node {
         }
     }
 
-    private func openStore() async throws -> any LeaseStore {
+    @Sendable private func openStore() async throws -> any LeaseStore {
         do {
             // A little sooner than the election gives a call up, so that it hears what the store was waiting for.
             let store = try await address.open(
@@ -261,7 +288,8 @@ struct Node {
     // MARK: - For the one who started it
 
     private func announce(
-        _ uid: String, webhook: SocketAddress, health: SocketAddress?, metrics: SocketAddress?, _ authority: String?
+        _ uid: String?, webhook: SocketAddress, health: SocketAddress?, metrics: SocketAddress?, _ authority: String?,
+        server: String?
     ) {
         let url = "https://\(Self.reachable(webhook))/validate"
         let healthURL = health.map { "http://\(Self.reachable($0))/readyz" }
@@ -270,25 +298,27 @@ struct Node {
             log.info(
                 "Started",
                 [
-                    "version": Program.version, "cluster": options.cluster, "uid": uid, "store": "\(address)",
-                    "admissions": url, "health": healthURL ?? "", "metrics": metricsURL ?? "", "ca": authority ?? "",
+                    "version": Program.version, "cluster": options.cluster, "uid": uid ?? "", "server": server ?? "",
+                    "store": "\(address)", "admissions": url, "health": healthURL ?? "", "metrics": metricsURL ?? "",
+                    "ca": authority ?? "",
                 ])
             return
         }
         var text = "leasehold \(Program.version)\n"
         let lines: [(String, String?)] = [
-            ("cluster", "\(options.cluster), uid \(uid)"), ("namespaces", options.namespaces.joined(separator: " ")),
+            ("cluster", options.cluster + (uid.map { ", uid \($0)" } ?? "")), ("API server", server),
+            ("namespaces", options.namespaces.isEmpty ? nil : options.namespaces.joined(separator: " ")),
             ("store", "\(address)"), ("admissions", url), ("health", healthURL), ("metrics", metricsURL),
             ("CA", authority),
         ]
         for case (let label, let value?) in lines {
             text += "  \(label)\(String(repeating: " ", count: 12 - label.count))\(value)\n"
         }
-        if let authority, options.clientCA == nil {
+        if let authority, options.clientCA == nil, let namespace = options.namespaces.first {
             let review =
                 #"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1","operation":"UPDATE","#
-                + #""namespace":"\#(options.namespaces[0])","userInfo":{"username":"#
-                + #""system:serviceaccount:\#(options.namespaces[0]):operator"}}}"#
+                + #""namespace":"\#(namespace)","userInfo":{"username":"#
+                + #""system:serviceaccount:\#(namespace):operator"}}}"#
             text += "Try it:\n  curl --cacert '\(authority)' \(url) -d '\(review)'\n"
         }
         console.err(text)

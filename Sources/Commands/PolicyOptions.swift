@@ -111,7 +111,7 @@ struct PolicyOptions {
 }
 
 extension String {
-    fileprivate func matches(_ pattern: Pattern) -> Bool {
+    func matches(_ pattern: Pattern) -> Bool {
         var name = self
         return name.withUTF8 { bytes in pattern.matches(unsafe Text(UnsafeRawBufferPointer(bytes))) }
     }

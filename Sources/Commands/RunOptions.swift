@@ -1,6 +1,7 @@
 internal import Controller
 internal import Election
 private import Glibc
+private import Kubernetes
 internal import Platform
 internal import TLS
 internal import Webhook
@@ -13,6 +14,7 @@ struct RunOptions: FlagOptions {
     /// All but the request time-out, which ``StoreOptions`` holds.
     var timing = Timing()
     var store = StoreOptions()
+    var kubernetes = KubernetesOptions()
     var releasesOnShutdown = false
     var shutdownTimeout = Duration.seconds(25)
 
@@ -47,7 +49,7 @@ struct RunOptions: FlagOptions {
                         required: true),
                     Flag(
                         "namespace", each: \.namespaces, .name("NAMESPACE"),
-                        "A namespace to compete for; at least one is needed."),
+                        "A namespace to compete for, where there is no Kubernetes to tell."),
                     Flag(
                         "lease-duration", \.leaseSeconds, .wholeSeconds(1...Timing().leaseDurationLimit),
                         "How long this cluster's leases outlive its last heartbeat."),
@@ -75,6 +77,7 @@ struct RunOptions: FlagOptions {
                             + "may take two --store-timeout more."),
                 ]),
             FlagGroup("Store", StoreOptions.flags(at: \.store)),
+            FlagGroup("Kubernetes", KubernetesOptions.flags(at: \.kubernetes)),
             FlagGroup(
                 "Webhook",
                 [
@@ -159,10 +162,8 @@ struct RunOptions: FlagOptions {
     }
 
     /// - Throws: ``UsageError`` for flags that only make sense together, or contradict each other.
-    func check() throws(UsageError) {
-        if namespaces.isEmpty {
-            throw UsageError("--namespace got nothing; allowed: the name of a namespace to compete for, repeatable")
-        }
+    func check(_ environment: [String: String]) throws(UsageError) {
+        try checkWhereNamespacesComeFrom(environment)
         if (tlsCertificate == nil) != (tlsKey == nil) {
             let (given, missing) =
                 tlsKey == nil ? ("--tls-certificate", "--tls-key") : ("--tls-key", "--tls-certificate")
@@ -181,6 +182,26 @@ struct RunOptions: FlagOptions {
                 throw UsageError("\(flag) got \(address), which \(other.0) has; allowed: another port, or 0 for none")
             }
             ports.append((flag, address))
+        }
+    }
+
+    private func checkWhereNamespacesComeFrom(_ environment: [String: String]) throws(UsageError) {
+        if let namespace = namespaces.first {
+            guard let kubeconfig = kubernetes.kubeconfig else { return }
+            throw UsageError(
+                "--namespace \(namespace) and --kubeconfig \(kubeconfig) were both given; allowed: one of them, as with "
+                    + "Kubernetes its namespaces are competed for")
+        }
+        guard kubernetes.kubeconfig != nil || KubernetesCredentials.isInCluster(environment: environment) else {
+            throw UsageError(
+                "--namespace got nothing; allowed: the name of a namespace to compete for, repeatable; or --kubeconfig, or "
+                    + "to run in a pod, to serve the namespaces of an API server")
+        }
+        // Each cluster would have a store of its own, and lead everything in it.
+        guard store.isNamed else {
+            throw UsageError(
+                "--lease-storage-bucket got nothing; allowed: the bucket that all clusters share, or --store with another "
+                    + "store that they share")
         }
     }
 }

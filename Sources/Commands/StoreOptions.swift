@@ -44,6 +44,9 @@ struct StoreOptions {
         ]
     }
 
+    /// Whether the store was named, so that it is not this machine's default.
+    var isNamed: Bool { (address ?? bucket) != nil }
+
     /// The state directory, whether it exists or not.
     ///
     /// - Throws: ``UsageError`` when neither a flag nor the environment names one.

@@ -1,35 +1,26 @@
+internal import Controller
 internal import Election
-private import FoundationEssentials
 internal import Storage
 
 /// A planned handover, seen from outside: asks for it in the lease record, then follows the record until it is done.
 struct Transfer {
     /// How often the record is read while waiting: a handover takes a few seconds.
     private static let pollInterval = Duration.milliseconds(200)
-    /// A conflict means that somebody else's write got through; more of them in a row than clusters could cause is a fault.
-    private static let attemptsMax = 20
-
     let namespace: String
     let store: any LeaseStore
     let pollInterval: Duration
     /// Gets each line of progress.
     let report: (String) -> Void
 
-    private let lease: ObjectName
-
     /// - Parameter namespace: a valid ``RecordName``.
     init(
         namespace: String, store: any LeaseStore, pollInterval: Duration = pollInterval,
         report: @escaping (String) -> Void
     ) {
-        guard let lease = ObjectName(.leases, namespace) else {
-            preconditionFailure("every valid name is an object's name: \(namespace)")
-        }
         self.namespace = namespace
         self.store = store
         self.pollInterval = pollInterval
         self.report = report
-        self.lease = lease
     }
 
     /// Makes `target` the leader.
@@ -40,8 +31,8 @@ struct Transfer {
         let clock = ContinuousClock()
         let start = clock.now
         let first = try await read()
-        if first.record.holderIdentity == target, first.record.preferredHolder ?? target == target {
-            return "\(target) leads \(namespace) already (term \(first.record.term))"
+        if first.holderIdentity == target, first.preferredHolder ?? target == target {
+            return "\(target) leads \(namespace) already (term \(first.term))"
         }
         try await requireLive(target)
         let asked = try await setPreference(target)
@@ -55,7 +46,7 @@ struct Transfer {
         var trouble: String?
         while true {
             do {
-                let record = try await read().record
+                let record = try await read()
                 trouble = nil
                 let reached = Stage(record, target: target)
                 if reached == .done {
@@ -86,7 +77,7 @@ struct Transfer {
     ///
     /// - Returns: the last line, for standard output.
     func clear() async throws -> String {
-        guard let preferred = try await read().record.preferredHolder else {
+        guard let preferred = try await read().preferredHolder else {
             return "\(namespace) has no preferred holder"
         }
         _ = try await setPreference(nil)
@@ -94,20 +85,6 @@ struct Transfer {
     }
 
     // MARK: - Asking
-
-    private func read() async throws -> (record: LeaseRecord, version: ObjectVersion) {
-        guard let object = try await store.read(lease) else {
-            throw CommandFailure(
-                "there is no lease record of \(namespace): no cluster competes for it yet. Run one that does, and check "
-                    + "the spelling and --store")
-        }
-        do {
-            return (try LeaseRecord(parsing: object.body), object.version)
-        } catch {
-            throw CommandFailure(
-                "leases/\(namespace) is no lease record, and is left alone: \(error). Repair or delete the object")
-        }
-    }
 
     private func requireLive(_ target: String) async throws {
         let snapshot = ElectionSnapshot(members: try await store.list(.members), leases: [], readAt: 0)
@@ -124,49 +101,26 @@ struct Transfer {
                 + (live.isEmpty ? "none" : live.joined(separator: ", ")))
     }
 
-    /// Changes only the preference, by compare-and-swap, and makes every cluster look.
-    ///
     /// - Returns: the record as it is now.
     private func setPreference(_ target: String?) async throws -> LeaseRecord {
-        for _ in 0..<Self.attemptsMax {
-            let (found, version) = try await read()
-            var record = found
-            // As wanted already: by an earlier request, or by a write of this one whose answer was lost.
-            if record.preferredHolder != target {
-                record.preferredHolder = target
-                record.write = UUID().uuidString.lowercased()
-                do throws(StoreError) {
-                    _ = try await store.write(lease, record.encoded(), replacing: version)
-                } catch .conflict {
-                    continue
-                } catch .unclear {
-                    continue
-                }
-            }
-            try await rewriteNotice()
-            return record
+        let outcome = try await asked { try await PreferredHolder.set(target, of: namespace, in: store) }
+        if !outcome.isNoticed {
+            report("members/~notice could not be rewritten: the clusters will notice at their next re-list")
         }
-        throw CommandFailure(
-            "leases/\(namespace) could not be changed in \(Self.attemptsMax) attempts: each time somebody else wrote it "
-                + "first, or the answer was lost. Try again")
+        return outcome.record
     }
 
-    private func rewriteNotice() async throws {
-        for _ in 0..<Self.attemptsMax {
-            let version = try await store.read(.notice)?.version
-            do throws(StoreError) {
-                let body = "{\"write\":\"\(UUID().uuidString.lowercased())\"}\n"
-                _ = try await store.write(.notice, Array(body.utf8), replacing: version)
-                return
-            } catch .conflict {
-                // Somebody else rewrote it after the lease record had changed, which serves as well.
-                return
-            } catch .unclear {
-                continue
-            }
+    private func read() async throws -> LeaseRecord {
+        try await asked { try await PreferredHolder.record(of: namespace, in: store) }
+    }
+
+    /// The store's own errors as such, so that a wait can outlast them.
+    private func asked<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
+        do {
+            return try await call()
+        } catch PreferredHolder.Failure.store(let error) {
+            throw error
         }
-        // The clusters list the leases once in a while without it, too.
-        report("members/~notice could not be rewritten: the clusters will notice at their next re-list")
     }
 
     // MARK: - Waiting

@@ -24,6 +24,7 @@ package actor Candidate {
     private let status: ElectionStatus
     private let store: any LeaseStore
     private let log: Log
+    private let onNote: @Sendable (Note) -> Void
 
     // Bounded by what feeds it: the calls in flight, one alarm, a few notices a second, and what the owner asks for.
     private let inputs: AsyncStream<Input>
@@ -64,9 +65,11 @@ package actor Candidate {
     ///   - uid: which of the clusters that may use this name; ``StateDirectory/uid()`` outside Kubernetes.
     ///   - board: where admissions read who leads; nobody else may publish on it.
     ///   - releaseLimit: how long giving everything back may take before it becomes a handover.
+    ///   - onNote: gets what people want to know; called between two inputs, so it must not wait.
     package init(
         cluster: String, uid: String, timing: Timing, store: any LeaseStore, board: LeadershipBoard,
-        status: ElectionStatus, log: Log, releaseLimit: Duration = .seconds(20)
+        status: ElectionStatus, log: Log, releaseLimit: Duration = .seconds(20),
+        onNote: @escaping @Sendable (Note) -> Void = { _ in }
     ) {
         self.cluster = cluster
         self.uid = uid
@@ -76,6 +79,7 @@ package actor Candidate {
         self.status = status
         self.log = log
         self.releaseLimit = releaseLimit
+        self.onNote = onNote
         (inputs, inbox) = AsyncStream.makeStream()
         calls = StoreCalls(store: store, timeout: timing.requestTimeout, status: status) { [inbox] in
             inbox.yield(.completed($0))
@@ -167,6 +171,7 @@ package actor Candidate {
         if let farewellDue, farewellDue <= now { loseFarewellPatience() }
         if logDue <= now {
             electionLog.advance(board.table(), silent: incarnation?.silentHolder(), at: .now())
+            status.set(renewTimes: incarnation?.renewTimes ?? [:])
             logDue = now + Self.logInterval
         }
     }
@@ -183,6 +188,7 @@ package actor Candidate {
     private func heed(_ note: Note) {
         status.count(note)
         electionLog.note(note, at: .now())
+        onNote(note)
         switch note {
         case .standingBy:
             noteRecordWasRead()

@@ -46,15 +46,6 @@ struct ElectionLog {
         static let talliesMax = 5
     }
 
-    /// A failure that was reported and may come again.
-    private struct Repeated {
-        var since: Reading
-        var more = 0
-        var text: String
-
-        static let period = Duration.seconds(60)
-    }
-
     /// A wait that is reported while it lasts.
     private struct Wait {
         let began: Reading
@@ -69,7 +60,7 @@ struct ElectionLog {
     private let log: Log
     private let cluster: String
     private var bursts: [Burst?] = Array(repeating: nil, count: Kind.allCases.count)
-    private var failures: [String: Repeated] = [:]
+    private var failures: RepeatedFailures
     private var foreign: Set<String> = []
     /// What is waited for before anything else can happen, such as another replica's end.
     private var obstacle: String?
@@ -84,6 +75,7 @@ struct ElectionLog {
     init(_ log: Log, cluster: String) {
         self.log = log
         self.cluster = cluster
+        failures = RepeatedFailures(log)
     }
 
     // MARK: Events
@@ -142,14 +134,12 @@ struct ElectionLog {
         case .requestFailed(let failure):
             let what = failure.name.split(separator: "/").first ?? ""
             let effect = failure.isUnclear && failure.operation == "write" ? ", and may have taken effect" : ""
-            failed(
+            failures.failed(
                 "\(failure.operation) \(what) \(failure.isUnclear)",
                 "Could not \(failure.operation) \(failure.name) in the store\(effect): \(failure.reason)", at: now)
         case .requestsSucceedAgain:
             // Not a failure, but as frequent when only some requests fail.
-            guard failures["recovered"] == nil else { return }
-            failures["recovered"] = Repeated(since: now, text: "")
-            log.info("The store answers again")
+            if failures.isFirst("recovered", at: now) { log.info("The store answers again") }
         }
     }
 
@@ -182,9 +172,7 @@ struct ElectionLog {
             }
             end(burst, of: kind, at: now)
         }
-        for (key, failure) in failures where now.elapsedForWait(since: failure.since) >= Repeated.period {
-            report(failure, key, at: now)
-        }
+        failures.advance(at: now)
         reportProgress(table, silent: silent, at: now)
     }
 
@@ -193,7 +181,7 @@ struct ElectionLog {
         for kind in Kind.allCases {
             if let burst = bursts[kind.rawValue] { end(burst, of: kind, at: now) }
         }
-        for (key, failure) in failures { report(failure, key, at: now) }
+        failures.end(at: now)
     }
 
     private mutating func reportProgress(
@@ -261,27 +249,6 @@ struct ElectionLog {
         write(kind.level, kind.sum(burst.held.forPeople) + (tallies.isEmpty ? "" : ": \(tallies)"), [:])
         // Still many a second: sums only, until a second has none.
         bursts[kind.rawValue] = Burst(began: now, lines: Burst.linesMax)
-    }
-
-    private mutating func failed(_ key: String, _ text: String, at now: Reading) {
-        if var failure = failures[key] {
-            failure.more += 1
-            failure.text = text
-            failures[key] = failure
-        } else {
-            failures[key] = Repeated(since: now, text: text)
-            log.warning(text)
-        }
-    }
-
-    private mutating func report(_ failure: Repeated, _ key: String, at now: Reading) {
-        guard failure.more > 0 else {
-            failures[key] = nil
-            return
-        }
-        let seconds = now.elapsedForWait(since: failure.since).forPeople
-        log.warning("\(failure.text) (\(failure.more.forPeople) more of these in the last \(seconds))")
-        failures[key] = Repeated(since: now, text: failure.text)
     }
 
     private func write(_ level: Log.Level, _ text: String, _ fields: KeyValuePairs<String, String>) {

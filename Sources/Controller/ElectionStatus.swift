@@ -76,6 +76,7 @@ package final class ElectionStatus: Sendable {
         var since: Reading
         var lastAnswered: Reading?
         var lastFailure: String?
+        var renewTimes: [String: String] = [:]
     }
 
     private let board: LeadershipBoard
@@ -94,6 +95,11 @@ package final class ElectionStatus: Sendable {
 
     func set(_ phase: Phase) {
         state.withLock { $0.phase = phase }
+    }
+
+    /// When each cluster last renewed, by its own wall clock.
+    func set(renewTimes: [String: String]) {
+        state.withLock { $0.renewTimes = renewTimes }
     }
 
     func count(_ operation: Request.Operation, _ outcome: Outcome, duration: Duration, at now: Reading = .now()) {
@@ -179,15 +185,24 @@ package final class ElectionStatus: Sendable {
         ]
     }
 
+    /// What the candidate is doing.
+    var phase: Phase { state.withLock { $0.phase } }
+
+    /// RFC 3339 times by cluster, for people.
+    var renewTimes: [String: String] { state.withLock { $0.renewTimes } }
+
+    /// Why the store cannot be counted on, as of `now`; nil: it answers.
+    func storeProblem(at now: Reading = .now()) -> String? {
+        let state = state.withLock { $0 }
+        let cause = state.lastFailure.map { ": \($0)" } ?? ""
+        guard let lastAnswered = state.lastAnswered else { return "the store has not answered yet\(cause)" }
+        let silence = now.elapsedForWait(since: lastAnswered)
+        return silence > silenceMax ? "the store has not answered for \(silence.forPeople)\(cause)" : nil
+    }
+
     /// Whether the election can do its work, as of `now`.
     package func checks(at now: Reading = .now()) -> [ReadinessCheck] {
         let state = state.withLock { $0 }
-        let cause = state.lastFailure.map { ": \($0)" } ?? ""
-        let silence = now.elapsedForWait(since: state.lastAnswered ?? state.since)
-        let store: String? =
-            if state.lastAnswered == nil { "the store has not answered yet\(cause)" } else if silence > silenceMax {
-                "the store has not answered for \(silence.forPeople)\(cause)"
-            } else { nil }
         let election: String? =
             switch state.phase {
             case .notStarted: "the election has not started"
@@ -198,7 +213,7 @@ package final class ElectionStatus: Sendable {
             case .ended: "this run has left the election"
             }
         return [
-            ReadinessCheck("store reachable", problem: store),
+            ReadinessCheck("store reachable", problem: storeProblem(at: now)),
             ReadinessCheck("takes part in the election or stands by", problem: election),
         ]
     }

@@ -35,6 +35,9 @@ struct Incarnation {
     /// What is waited for, for people.
     func silentHolder() -> Elector.SilentHolder? { elector.silentHolder(at: readClocks()) }
 
+    /// When each cluster last renewed, by its own wall clock, for people.
+    var renewTimes: [String: String] { elector.renewTimes }
+
     /// Takes an event that was observed before this call, and all that follows from it on the board.
     mutating func take(_ event: Event) -> Step {
         var step = Step()

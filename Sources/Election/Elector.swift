@@ -295,7 +295,8 @@ package struct Elector: Sendable {
         case .absent: return .init(state: slot.wanted == nil ? .notElected : .free)
         case .unreadable: return .init(state: .unreadable)
         case .record(let record, _):
-            var entry = LeadershipTable.Entry(term: record.term)
+            var entry = LeadershipTable.Entry(
+                term: record.term, transitions: Int32(clamping: record.leaderTransitions))
             if record.isFree {
                 entry.state = slot.wanted == nil ? .notElected : .free
                 return entry

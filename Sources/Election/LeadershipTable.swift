@@ -32,15 +32,19 @@ package struct LeadershipTable: Hashable, Sendable {
         package var limit: Int64
         /// When the tenure began, microseconds since 1970 on the holder's wall clock: for people only.
         package var acquired: Int64
+        /// How often the holder changed: for people only.
+        package var transitions: Int32
 
         package init(
-            state: State = .unknown, holder: Int32 = -1, term: UInt64 = 0, limit: Int64 = 0, acquired: Int64 = 0
+            state: State = .unknown, holder: Int32 = -1, term: UInt64 = 0, limit: Int64 = 0, acquired: Int64 = 0,
+            transitions: Int32 = 0
         ) {
             self.state = state
             self.holder = holder
             self.term = term
             self.limit = limit
             self.acquired = acquired
+            self.transitions = transitions
         }
     }
 
@@ -72,6 +76,8 @@ package struct LeadershipTable: Hashable, Sendable {
         package let term: UInt64
         /// Microseconds since 1970 on the holder's wall clock; 0: not known.
         package let acquired: Int64
+        /// How often the holder changed.
+        package let transitions: Int
     }
 
     /// The cluster whose claims these are.
@@ -131,6 +137,7 @@ package struct LeadershipTable: Hashable, Sendable {
     package func tenure(_ slot: Int) -> Tenure {
         let entry = entries[slot]
         return Tenure(
-            holder: entry.holder < 0 ? nil : holders[Int(entry.holder)], term: entry.term, acquired: entry.acquired)
+            holder: entry.holder < 0 ? nil : holders[Int(entry.holder)], term: entry.term, acquired: entry.acquired,
+            transitions: Int(entry.transitions))
     }
 }

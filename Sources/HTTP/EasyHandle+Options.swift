@@ -7,9 +7,9 @@ extension EasyHandle {
         try set(CURLOPT_PATH_AS_IS, 1)
         try set(CURLOPT_PROTOCOLS_STR, "http,https")
         try set(CURLOPT_NOSIGNAL, 1)
-        // The time-out is the engine's, since libcurl's does not run while a transfer waits for another's connection. A
-        // long one leaves room to find out that there is no way to the server.
-        try set(CURLOPT_CONNECTTIMEOUT_MS, min(request.timeout, Self.connectTimeoutMax).wholeMilliseconds)
+        // The time-out is the engine's, since libcurl's does not run while a transfer waits for another's connection.
+        // This one tells earlier of a server to which there is no way.
+        try set(CURLOPT_CONNECTTIMEOUT_MS, Self.connectTimeout.wholeMilliseconds)
         // Otherwise the removal of a transfer waits for getaddrinfo(3), and with it all transfers. The thread that
         // runs it cleans up after itself (asyn-thread.c).
         try set(CURLOPT_QUICK_EXIT, 1)
@@ -24,7 +24,7 @@ extension EasyHandle {
         }
     }
 
-    private static var connectTimeoutMax: Duration { .seconds(10) }
+    private static var connectTimeout: Duration { .seconds(10) }
 
     /// Whom to trust and what to prove, and the way to the server.
     func apply(_ options: HTTPClient.Options, _ target: Target) throws(CurlError) {

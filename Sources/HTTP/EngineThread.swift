@@ -26,7 +26,8 @@ enum EngineThread {
         unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
         guard failed == 0 else {
             unsafe body.release()
-            throw CurlError(CURLE_FAILED_INIT, text: "no thread could be started: \(unsafe String(cString: strerror(failed)))")
+            throw CurlError(
+                CURLE_FAILED_INIT, text: "no thread could be started: \(unsafe String(cString: strerror(failed)))")
         }
         pthread_detach(thread)
     }

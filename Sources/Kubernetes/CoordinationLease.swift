@@ -22,4 +22,13 @@ package struct CoordinationLease: APIObject, Hashable {
         self.metadata = metadata
         self.spec = spec
     }
+
+    package init(from decoder: any Decoder) throws {
+        let object = try decoder.container(keyedBy: CodingKeys.self)
+        apiVersion = try object.decodeIfPresent(String.self, forKey: .apiVersion)
+        kind = try object.decodeIfPresent(String.self, forKey: .kind)
+        metadata = try object.decode(ObjectMetadata.self, forKey: .metadata)
+        // The API server takes one without.
+        spec = try object.decodeIfPresent(Spec.self, forKey: .spec) ?? Spec()
+    }
 }

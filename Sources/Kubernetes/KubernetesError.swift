@@ -3,7 +3,8 @@ package struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertib
     package enum Code: Hashable, Sendable {
         /// No answer, and certainly nothing done.
         case unreachable
-        /// No answer that can be trusted: a write may have taken effect.
+        /// No answer that can be trusted: a write may have taken effect. For a write so is any 5xx that does not say when
+        /// to try again.
         case unclear
         /// 401: the credentials are missing, expired or not known.
         case unauthorized
@@ -30,10 +31,13 @@ package struct KubernetesError: Error, Hashable, Sendable, CustomStringConvertib
     package let code: Code
     /// What was tried, what the server said, and, where it is known, what to do. Without a secret.
     package let message: String
+    /// How long the server asks to be left alone.
+    package let retryAfter: Duration?
 
     package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+        retryAfter = nil
     }
 
     package var description: String { message }

@@ -69,4 +69,14 @@ package struct LeaseObject: APIObject, Hashable {
         self.spec = spec
         self.status = status
     }
+
+    package init(from decoder: any Decoder) throws {
+        let object = try decoder.container(keyedBy: CodingKeys.self)
+        apiVersion = try object.decodeIfPresent(String.self, forKey: .apiVersion)
+        kind = try object.decodeIfPresent(String.self, forKey: .kind)
+        metadata = try object.decode(ObjectMetadata.self, forKey: .metadata)
+        // Somebody may have made the object without one.
+        spec = try object.decodeIfPresent(Spec.self, forKey: .spec) ?? Spec()
+        status = try object.decodeIfPresent(Status.self, forKey: .status)
+    }
 }

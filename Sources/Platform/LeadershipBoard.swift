@@ -7,15 +7,21 @@ private import Synchronization
 package final class LeadershipBoard: Sendable {
     private let posted: Locked<LeadershipTable>
     private let generation = Atomic<UInt64>(1)
+    private let hint: AsyncStream<Void>.Continuation
+
+    /// Hints that a newer table was posted, for one consumer; hints that were not taken yet are one.
+    package let changes: AsyncStream<Void>
 
     package init(_ table: LeadershipTable) {
         posted = Locked(table)
+        (changes, hint) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Any thread may call it; one at a time makes sense.
     package func publish(_ table: LeadershipTable) {
         posted.withLock { $0 = table }
         generation.add(1, ordering: .releasing)
+        hint.yield()
     }
 
     /// The newest table.

@@ -13,7 +13,7 @@ struct Cluster {
         self.name = name
         self.directory = directory
         process = try ChildProcess(
-            [
+            leasehold: [
                 "run", "--cluster", name, "--namespace", "team-a", "--bind-address", "127.0.0.1:0",
                 "--health-probe-bind-address", "127.0.0.1:0", "--metrics-bind-address", "0",
                 "--lease-duration", "5s", "--renew-interval", "500ms", "--poll-interval", "500ms",
@@ -32,7 +32,7 @@ struct Cluster {
 
     func waitUntilStarted() async throws {
         try await eventually("\(name) has started") {
-            guard !process.hasExited else { throw ChildProcess.Failure(description: process.err) }
+            guard !process.hasExited else { throw ChildProcess.Failure(process.err) }
             return port("admissions") != nil
         }
     }

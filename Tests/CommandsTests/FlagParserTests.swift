@@ -205,7 +205,7 @@ struct AllFlagsTests {
     }
 
     /// Flags that take any text.
-    private static let free = ["state-directory", "tls-certificate", "tls-key", "client-ca"]
+    private static let free = ["state-directory", "tls-certificate", "tls-key", "client-ca", "kubeconfig", "context"]
 }
 
 struct HelpTests {

@@ -18,7 +18,8 @@ struct ProcessTests {
         _ arguments: String..., environment: [String: String] = [:]
     ) async throws -> (code: Int32, out: String, err: String) {
         let process = try ChildProcess(
-            arguments, environment: environment.merging(["HOME": directory.path]) { given, _ in given }, in: directory)
+            leasehold: arguments, environment: environment.merging(["HOME": directory.path]) { given, _ in given },
+            in: directory)
         return (await process.exitCode(), process.out, process.err)
     }
 

@@ -17,7 +17,7 @@ struct RunOptionsTests {
 
     @Test func `the defaults are the documented ones and go together`() throws {
         let options = try parse()
-        try options.check()
+        try options.check([:])
         let timing = try options.electionTiming()
         #expect(options.leaseSeconds == 15)
         #expect(timing.renewInterval == .seconds(3))

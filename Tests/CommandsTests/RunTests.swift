@@ -15,7 +15,7 @@ struct RunTests {
 
     private func leasehold(_ arguments: String...) async throws -> (code: Int32, out: String, err: String) {
         let process = try ChildProcess(
-            arguments, environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
+            leasehold: arguments, environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
         return (await process.exitCode(), process.out, process.err)
     }
 
@@ -128,7 +128,7 @@ struct RunTests {
         let east = try Cluster("east", in: directory)
         try await east.waitUntilStarted()
         let watch = try ChildProcess(
-            ["status", "--watch"], environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
+            leasehold: ["status", "--watch"], environment: ["LEASEHOLD_STATE_DIRECTORY": directory.path], in: directory)
         try await eventually("two snapshots") {
             watch.out.split(separator: "CLUSTER", omittingEmptySubsequences: false).count > 2
         }

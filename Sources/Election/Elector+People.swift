@@ -26,3 +26,12 @@ extension Elector {
         return longest
     }
 }
+
+extension Elector {
+    /// When each cluster last renewed, by its own wall clock: for people only.
+    ///
+    /// - Returns: RFC 3339 times by cluster.
+    package var renewTimes: [String: String] {
+        members.reduce(into: [:]) { times, member in times[member.name] = member.presence.record?.renewTime }
+    }
+}

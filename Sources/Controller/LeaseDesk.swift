@@ -1,0 +1,232 @@
+internal import Election
+internal import Kubernetes
+
+/// What the controller knows of a cluster's namespaces and their Lease objects, and what is to be done about each:
+/// a value without I/O.
+struct LeaseDesk {
+    /// One write that a namespace's Lease object needs.
+    enum Chore: Hashable, Sendable {
+        case create
+        /// Write this cluster's name into `spec.holderIdentity` again, where somebody wrote another.
+        case repairHolder(found: String?)
+        /// Carry out the transfer annotation and remove it; nil: the wish is taken back.
+        case transfer(to: String?)
+        /// Carry out a new `spec.preferredHolder`; nil: the wish is taken back.
+        case prefer(String?)
+        /// The status says something else now.
+        case status(LeaseObject.Status)
+
+        var name: String {
+            switch self {
+            case .create: "create"
+            case .repairHolder: "repair"
+            case .transfer: "transfer"
+            case .prefer: "prefer"
+            case .status: "status"
+            }
+        }
+    }
+
+    /// A namespace that exists.
+    struct Place {
+        var isElected: Bool
+        var isTerminating: Bool
+        var lease: LeaseView?
+        /// A write about it is under way.
+        var isBusy = false
+        /// Not before; set after a write failed.
+        var retryAt: ContinuousClock.Instant?
+        var failures = 0
+        /// What the last status that was compared or written rests on.
+        var mark: LeaseStatusReport.Mark?
+    }
+
+    private let leaseName: String
+    private let defaultSeconds: Int
+    private let cluster: String
+    private let isElected: @Sendable (_ namespace: String, _ labels: [String: String]) -> Bool
+
+    private(set) var places: [String: Place] = [:]
+    /// Objects in namespaces that are not known (yet).
+    private var strays: [String: LeaseView] = [:]
+    private var namespacesAreListed = false
+    private var leasesAreListed = false
+    /// What was told to the election.
+    private var told: [String: Wish.Aim] = [:]
+
+    init(
+        cluster: String, leaseName: String, defaultSeconds: Int,
+        isElected: @escaping @Sendable (_ namespace: String, _ labels: [String: String]) -> Bool
+    ) {
+        self.cluster = cluster
+        self.leaseName = leaseName
+        self.defaultSeconds = defaultSeconds
+        self.isElected = isElected
+    }
+
+    /// Whether both lists have been read once: before that, a namespace that is not known may exist all the same, and its
+    /// lease must not be given back.
+    var isComplete: Bool { namespacesAreListed && leasesAreListed }
+
+    // MARK: What the API server tells
+
+    /// - Returns: the namespaces that may need something.
+    mutating func take(_ event: WatchEvent<NamespaceObject>) -> [String] {
+        switch event {
+        case .listed(let objects):
+            namespacesAreListed = true
+            let names = Set(objects.compactMap(\.metadata.name))
+            for gone in places.keys where !names.contains(gone) { remove(gone) }
+            return objects.compactMap { set($0) }
+        case .changed(let object): return [set(object)].compactMap(\.self)
+        case .removed(let object):
+            if let name = object.metadata.name { remove(name) }
+            return []
+        case .troubled, .recovered: return []
+        }
+    }
+
+    /// - Returns: the namespaces that may need something.
+    mutating func take(_ event: WatchEvent<LeaseObject>) -> [String] {
+        switch event {
+        case .listed(let objects):
+            leasesAreListed = true
+            let found = Set(objects.lazy.filter(isOurs).compactMap(\.metadata.namespace))
+            let gone = places.filter { $0.value.lease != nil && !found.contains($0.key) }.map(\.key)
+            strays = strays.filter { found.contains($0.key) }
+            for namespace in gone { places[namespace]?.lease = nil }
+            return gone + objects.compactMap { take($0) }
+        case .changed(let object): return [take(object)].compactMap(\.self)
+        case .removed(let object): return [takeRemoval(of: object)].compactMap(\.self)
+        case .troubled, .recovered: return []
+        }
+    }
+
+    /// A Lease object as a watch or an answer shows it.
+    ///
+    /// - Returns: its namespace, if that may need something.
+    mutating func take(_ object: LeaseObject) -> String? {
+        guard isOurs(object), let namespace = object.metadata.namespace else { return nil }
+        let view = LeaseView(object)
+        guard let place = places[namespace] else {
+            strays[namespace] = view
+            return nil
+        }
+        if let known = place.lease, view.isOlder(than: known) { return nil }
+        places[namespace]?.lease = view
+        places[namespace]?.mark = nil
+        return namespace
+    }
+
+    private mutating func takeRemoval(of object: LeaseObject) -> String? {
+        guard isOurs(object), let namespace = object.metadata.namespace else { return nil }
+        strays[namespace] = nil
+        // A later object of the same name may have been told of already.
+        guard let known = places[namespace]?.lease, known.uid == object.metadata.uid else { return nil }
+        places[namespace]?.lease = nil
+        return namespace
+    }
+
+    private func isOurs(_ object: LeaseObject) -> Bool { object.metadata.name == leaseName }
+
+    private mutating func set(_ object: NamespaceObject) -> String? {
+        guard let name = object.metadata.name else { return nil }
+        var place = places[name] ?? Place(isElected: false, isTerminating: false)
+        place.isElected = isElected(name, object.metadata.labels ?? [:])
+        place.isTerminating = object.metadata.deletionTimestamp != nil
+        if let stray = strays.removeValue(forKey: name) { place.lease = stray }
+        places[name] = place
+        return name
+    }
+
+    private mutating func remove(_ namespace: String) {
+        places[namespace] = nil
+    }
+
+    // MARK: What the election is told
+
+    /// The wishes that differ from those told before; in one order. Empty until ``isComplete``.
+    mutating func newWishes() -> [Wish] {
+        guard isComplete else { return [] }
+        var wishes: [Wish] = []
+        for namespace in told.keys where places[namespace] == nil {
+            told[namespace] = nil
+            wishes.append(Wish(namespace, .forget))
+        }
+        for (namespace, place) in places {
+            let aim = aim(of: place)
+            guard told[namespace] != aim else { continue }
+            told[namespace] = aim
+            wishes.append(Wish(namespace, aim))
+        }
+        return wishes.sorted { $0.namespace < $1.namespace }
+    }
+
+    /// All wishes again, for a new candidate.
+    mutating func allWishes() -> [Wish] {
+        told = [:]
+        return newWishes()
+    }
+
+    private func aim(of place: Place) -> Wish.Aim {
+        // A namespace that is being deleted is still led until it is gone: operators have finalizers to remove in it.
+        place.isElected ? .lead(seconds: place.lease?.spec.leaseDurationSeconds ?? defaultSeconds) : .leaveOut
+    }
+
+    // MARK: What is to be written
+
+    /// The namespaces that may need a write: a quick look at all of them.
+    func needy(by report: LeaseStatusReport) -> [String] {
+        places.compactMap { namespace, place in
+            guard place.isElected, !place.isBusy else { return nil }
+            guard let lease = place.lease else { return place.isTerminating ? nil : namespace }
+            let mark = report.mark(slot: report.table.index.slot(of: namespace), generation: lease.generation)
+            return place.mark == mark ? nil : namespace
+        }
+    }
+
+    /// The next write that a namespace needs; nil: none, or none now.
+    ///
+    /// - Parameter refreshing: whether a status that only grew stale counts.
+    mutating func chore(
+        for namespace: String, by report: LeaseStatusReport, at now: ContinuousClock.Instant, refreshing: Bool = false
+    ) -> Chore? {
+        guard isComplete, let place = places[namespace], place.isElected, !place.isBusy, place.retryAt ?? now <= now
+        else { return nil }
+        guard let lease = place.lease else { return place.isTerminating ? nil : .create }
+        if lease.spec.holderIdentity != cluster { return .repairHolder(found: lease.spec.holderIdentity) }
+        if let target = lease.transferTo { return .transfer(to: target.isEmpty ? nil : target) }
+        let slot = report.table.index.slot(of: namespace)
+        // There is nothing to write a wish into before the first claim.
+        if let preference = lease.newPreference, let slot, report.table.entries[slot].term > 0 {
+            return .prefer(preference.isEmpty ? nil : preference)
+        }
+        let mark = report.mark(slot: slot, generation: lease.generation)
+        guard refreshing || place.mark != mark else { return nil }
+        places[namespace]?.mark = mark
+        let status = report.status(namespace: namespace, slot: slot, of: lease)
+        guard let known = lease.status else { return .status(status) }
+        if known == status { return nil }
+        return refreshing || !known.differsOnlyInFreshness(from: status) ? .status(status) : nil
+    }
+
+    mutating func begin(_ namespace: String) { places[namespace]?.isBusy = true }
+
+    /// A write is done: its answer was taken, or it failed.
+    mutating func end(_ namespace: String, failed: Bool, at now: ContinuousClock.Instant) {
+        places[namespace]?.isBusy = false
+        guard failed else {
+            places[namespace]?.retryAt = nil
+            places[namespace]?.failures = 0
+            return
+        }
+        let failures = places[namespace]?.failures ?? 0
+        places[namespace]?.failures = failures + 1
+        places[namespace]?.mark = nil
+        // 1 s, 2 s, 4 s ... 32 s: a cause that lasts must not load the API server.
+        places[namespace]?.retryAt = now + .seconds(1 << min(failures, 5))
+    }
+
+    /// The Lease object is not there, whatever the watch says.
+    mutating func forgetLease(of namespace: String) { places[namespace]?.lease = nil }
+}

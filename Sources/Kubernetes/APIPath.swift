@@ -1,0 +1,66 @@
+/// A path on the API server with its query, percent-encoded (RFC 3986).
+struct APIPath: Hashable, Sendable {
+    /// Without the query; what errors show.
+    private(set) var path: String
+    private var query = ""
+
+    /// All objects of a kind.
+    ///
+    /// - Parameter namespace: nil: of all namespaces. Of no account for a kind without namespaces.
+    init(_ resource: APIResource, namespace: String?) throws(KubernetesError) {
+        path = resource.group.isEmpty ? "/api/\(resource.version)" : "/apis/\(resource.apiVersion)"
+        if resource.isNamespaced, let namespace {
+            path += "/namespaces/\(try Self.segment(namespace, "namespace", of: resource))"
+        }
+        path += "/\(resource.plural)"
+    }
+
+    /// One object.
+    init(
+        _ resource: APIResource, _ name: String?, namespace: String?, subresource: KubernetesClient.Subresource? = nil
+    ) throws(KubernetesError) {
+        if resource.isNamespaced { _ = try Self.segment(namespace, "namespace", of: resource) }
+        try self.init(resource, namespace: namespace)
+        path += "/\(try Self.segment(name, "name", of: resource))"
+        if let subresource { path += "/\(subresource.rawValue)" }
+    }
+
+    /// The same path with one more parameter; none when `value` is nil.
+    func with(_ name: String, _ value: String?) -> APIPath {
+        guard let value else { return self }
+        var result = self
+        result.query += "\(query.isEmpty ? "?" : "&")\(name)=\(Self.encoded(value))"
+        return result
+    }
+
+    /// What follows the server's URL.
+    var text: String { path + query }
+
+    // An empty name would address all objects at once, and dots would be resolved away: neither may leave the process.
+    private static func segment(
+        _ text: String?, _ what: String, of resource: APIResource
+    ) throws(KubernetesError) -> String {
+        guard let text, !text.isEmpty, text != ".", text != "..",
+            !text.utf8.contains(where: { $0 == 0x2F || $0 == 0x25 })
+        else {
+            throw KubernetesError(
+                .invalid,
+                "Nothing was sent: \"\(text ?? "")\" is no \(what) that a \(resource.kind) can have. Give it a valid one."
+            )
+        }
+        return encoded(text)
+    }
+
+    private static func encoded(_ text: String) -> String {
+        var result: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: result.append(byte)
+            default: result += [0x25, hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 0xF)]]
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static let hexDigits = Array("0123456789ABCDEF".utf8)
+}
