@@ -1,4 +1,3 @@
-private import Glibc
 internal import Platform
 
 /// One request as it reached the emulator, and what it got.
@@ -108,44 +107,5 @@ extension GCSEmulator {
             }
             if let found { continuation.resume(returning: found) }
         }
-    }
-}
-
-/// Where requests wait until a test opens it. Any thread may call it.
-package final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var arrivals = 0
-        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
-    }
-
-    private let state = Locked(State())
-
-    package init() {}
-
-    package func open() { state.withLock { $0.isOpen = true } }
-
-    /// Waits until `count` requests have come to the gate.
-    package func reached(by count: Int = 1) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.arrivals >= count { return true }
-                state.waiters.append((count, continuation))
-                return false
-            }
-            if isThere { continuation.resume() }
-        }
-    }
-
-    /// Blocks the thread until the gate opens or the server stops.
-    func pass(isStopped: () -> Bool) {
-        let ready = state.withLock { state in
-            state.arrivals += 1
-            let ready = state.waiters.filter { $0.count <= state.arrivals }
-            state.waiters.removeAll { $0.count <= state.arrivals }
-            return ready
-        }
-        for waiter in ready { waiter.continuation.resume() }
-        while !state.withLock({ $0.isOpen }), !isStopped() { usleep(1000) }
     }
 }
