@@ -25,8 +25,13 @@ package final class GCSEmulator: Sendable {
         var faults: [GCSFault] = []
         var faultsEver = 0
         var log: [GCSRequest] = []
+        /// Requests that are no longer in the log.
+        var forgotten = 0
         var waiters: [(matches: @Sendable (GCSRequest) -> Bool, resume: @Sendable (GCSRequest) -> Void)] = []
     }
+
+    /// The older half is forgotten beyond this.
+    static let logMax = 200_000
 
     let state = Locked(State())
     private let server: LoopbackServer

@@ -83,11 +83,11 @@ extension GCSEmulator {
     // MARK: - The log
 
     /// A place in the log, for ``requests(since:)``.
-    package var mark: Int { state.withLock { $0.log.count } }
+    package var mark: Int { state.withLock { $0.forgotten + $0.log.count } }
 
     /// The requests that were answered, or never will be, in that order.
     package func requests(since mark: Int = 0) -> [GCSRequest] {
-        state.withLock { Array($0.log.dropFirst(mark)) }
+        state.withLock { Array($0.log.dropFirst(max(0, mark - $0.forgotten))) }
     }
 
     package func counts(since mark: Int = 0, client: String? = nil) -> [GCSRequest.Kind: Int] {
@@ -101,7 +101,9 @@ extension GCSEmulator {
     ) async -> GCSRequest {
         await withCheckedContinuation { continuation in
             let found: GCSRequest? = state.withLock { state in
-                if let found = state.log.dropFirst(mark).first(where: matches) { return found }
+                if let found = state.log.dropFirst(max(0, mark - state.forgotten)).first(where: matches) {
+                    return found
+                }
                 state.waiters.append((matches, { continuation.resume(returning: $0) }))
                 return nil
             }

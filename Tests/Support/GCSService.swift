@@ -56,6 +56,10 @@ final class GCSService: Sendable {
 
     private func log(_ request: GCSRequest) {
         let ready = state.withLock { state in
+            if state.log.count == GCSEmulator.logMax {
+                state.log.removeFirst(GCSEmulator.logMax / 2)
+                state.forgotten += GCSEmulator.logMax / 2
+            }
             state.log.append(request)
             let ready = state.waiters.filter { $0.matches(request) }
             state.waiters.removeAll { $0.matches(request) }
