@@ -52,7 +52,7 @@ let package = Package(
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller"]),
         tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
-        tests("EndToEndTests", ["Storage", "Election", "TLS", "leasehold", "Support"]),
+        tests("EndToEndTests", ["Storage", "Election", "HTTP", "TLS", "leasehold", "Support"]),
     ],
     swiftLanguageModes: [.v6]
 )
