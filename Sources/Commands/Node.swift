@@ -251,7 +251,8 @@ struct Node {
         do {
             // A little sooner than the election gives a call up, so that it hears what the store was waiting for.
             let store = try await address.open(
-                timeout: timing.requestTimeout * 9 / 10, access: StoreAccess(environment: console.environment))
+                timeout: timing.requestTimeout * 9 / 10,
+                access: options.store.access(console.environment) { [log] in log.warning($0) })
             try await store.probe()
             return store
         } catch let error as StoreError {

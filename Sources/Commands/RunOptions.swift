@@ -131,6 +131,12 @@ struct RunOptions: FlagOptions {
     /// - Throws: ``UsageError`` for a combination that the election's rules forbid.
     func electionTiming() throws(UsageError) -> Timing {
         var timing = timing
+        if timing.renewInterval < store.renewIntervalMin {
+            throw UsageError(
+                "--renew-interval got \(DurationText.format(timing.renewInterval)); allowed: at least "
+                    + "\(DurationText.format(store.renewIntervalMin)) with this store, which takes one write a second of "
+                    + "each object")
+        }
         timing.requestTimeout = store.timeout ?? min(StoreOptions.timeoutDefault, timing.renewInterval)
         if timing.requestTimeout > timing.renewInterval {
             throw UsageError(

@@ -3,8 +3,12 @@ internal import Storage
 
 /// The flags that say where the records are.
 struct StoreOptions {
-    /// nil: ``defaultDirectory`` in the state directory.
+    /// nil: ``bucket``, else ``defaultDirectory`` in the state directory.
     var address: StoreAddress?
+    /// A whole bucket of Google Cloud Storage, instead of ``address``.
+    var bucket: StoreAddress?
+    var projectID: String?
+    var allowedTokenURLs: [String] = []
     var stateDirectory: String?
     /// nil: ``timeoutDefault``, or less where something else bounds it.
     var timeout: Duration?
@@ -17,8 +21,18 @@ struct StoreOptions {
         [
             Flag(
                 "store", path.appending(path: \.address), .storeAddress,
-                "Where the lease records are, on a disk of this machine.",
+                "Where the lease records are: in a bucket of Google Cloud Storage, or on a disk of this machine.",
                 defaultText: "\(defaultDirectory) in the state directory, where all clusters of this user meet"),
+            Flag(
+                "lease-storage-bucket", path.appending(path: \.bucket), .bucket,
+                "The same as --store gs://BUCKET.", defaultText: "none"),
+            Flag(
+                "project-id", path.appending(path: \.projectID), .text("PROJECT", allowed: "a project's id"),
+                "Who pays for requests to a bucket that lets its users pay.", defaultText: "the bucket's project"),
+            Flag(
+                "allowed-token-url", each: path.appending(path: \.allowedTokenURLs), .tokenURL,
+                "Where a credential file may get its tokens, beside googleapis.com: a URL, or only its scheme, host and port."
+            ),
             Flag(
                 "state-directory", path.appending(path: \.stateDirectory), .directory,
                 "What this machine keeps between runs: the default store, and each cluster's uid and certificates.",
@@ -31,7 +45,7 @@ struct StoreOptions {
     }
 
     /// Whether the store was named, so that it is not this machine's default.
-    var isNamed: Bool { address != nil }
+    var isNamed: Bool { (address ?? bucket) != nil }
 
     /// The state directory, whether it exists or not.
     ///
@@ -45,9 +59,28 @@ struct StoreOptions {
         }
     }
 
+    /// The shortest renew interval that the store takes.
+    var renewIntervalMin: Duration { (address ?? bucket)?.renewIntervalMin ?? .zero }
+
+    /// What opening the store needs to know beside its address.
+    ///
+    /// - Parameter warn: takes what is better changed, a sentence each.
+    func access(
+        _ environment: [String: String], warn: @escaping @Sendable (String) -> Void = { _ in }
+    ) -> StoreAccess {
+        StoreAccess(
+            environment: environment, projectID: projectID, allowedTokenURLs: allowedTokenURLs, warn: warn)
+    }
+
     /// Where the records are.
+    ///
+    /// - Throws: ``UsageError`` when two flags say it, or nothing does.
     func resolvedAddress(_ environment: [String: String]) throws -> StoreAddress {
-        if let address { return address }
+        if let address, let bucket {
+            throw UsageError(
+                "--store \(address) and --lease-storage-bucket for \(bucket) were both given; allowed: one")
+        }
+        if let address = address ?? bucket { return address }
         return try StoreAddress("file:\(try stateDirectory(environment))/\(Self.defaultDirectory)")
     }
 
@@ -58,7 +91,7 @@ struct StoreOptions {
         let address = try resolvedAddress(environment)
         do {
             return try await address.open(
-                timeout: timeout ?? Self.timeoutDefault, creating: false, access: StoreAccess(environment: environment))
+                timeout: timeout ?? Self.timeoutDefault, creating: false, access: access(environment))
         } catch {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         }
@@ -70,6 +103,22 @@ extension ValueType where Value == StoreAddress {
         ValueType(
             placeholder: "URL", allowed: StoreAddress.forms, range: nil, parse: { try? StoreAddress($0) },
             format: { $0.description })
+    }
+}
+
+extension ValueType where Value == StoreAddress {
+    static var bucket: ValueType {
+        ValueType(
+            placeholder: "BUCKET", allowed: "the name of a bucket of Google Cloud Storage", range: nil,
+            parse: { $0.contains("/") ? nil : try? StoreAddress("gs://\($0)") }, format: { $0.description })
+    }
+}
+
+extension ValueType where Value == String {
+    static var tokenURL: ValueType {
+        ValueType(
+            placeholder: "URL", allowed: "an absolute URL of https or http", range: nil,
+            parse: { StoreAccess.isTokenURL($0) ? $0 : nil }, format: { $0 })
     }
 }
 

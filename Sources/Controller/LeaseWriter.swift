@@ -14,7 +14,6 @@ struct LeaseWriter: Sendable {
         case notAsked(String)
     }
 
-    static let fieldManager = "leasehold"
     private static let managedBy = ("managed-by", "leaderelection.600lyy.io/lease-operator")
 
     let client: KubernetesClient

@@ -4,7 +4,7 @@
 /// on it: a leader would lose its leases although the server can be reached. Confined to the thread of the engine.
 struct Distrust {
     /// Which connections a request may take.
-    enum Age {
+    enum Age: Equatable {
         case any
         /// One made in the last so many seconds.
         case atMost(seconds: Int)
@@ -24,9 +24,9 @@ struct Distrust {
 
     func age(_ url: String, now: ContinuousClock.Instant) -> Age {
         guard let server = servers[Self.server(url)] else { return .any }
-        guard server.hasAnswered else { return .new }
-        // Whole seconds, as libcurl counts; 0 would mean no limit to it.
-        return .atMost(seconds: max(1, Int((now - server.timeout).components.seconds)))
+        // libcurl counts whole seconds, rounded down, and 0 would mean no limit to it.
+        let seconds = Int((now - server.timeout).components.seconds)
+        return server.hasAnswered && seconds >= 1 ? .atMost(seconds: seconds) : .new
     }
 
     mutating func noteTimeout(_ url: String, now: ContinuousClock.Instant) {

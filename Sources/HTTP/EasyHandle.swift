@@ -136,5 +136,6 @@ private func beginSending(
 }
 
 private func prepareSocket(context: UnsafeMutableRawPointer?, socket: curl_socket_t, purpose: curlsocktype) -> Int32 {
-    KeepAlive.apply(to: socket) ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR
+    KeepAlive.apply(to: socket)
+    return Int32(CURL_SOCKOPT_OK)
 }

@@ -1,4 +1,5 @@
-/// One HTTP request, sent once: nothing here or below it tries again (RFC 9110).
+/// One HTTP request. It is sent once; only a GET may be sent again, when a connection that had been used before breaks
+/// before the first byte of the answer (RFC 9110, section 9.2.2).
 package struct HTTPRequest: Hashable, Sendable {
     package enum Method: String, Hashable, Sendable {
         case get = "GET"

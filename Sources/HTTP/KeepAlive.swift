@@ -8,16 +8,16 @@ enum KeepAlive {
     /// How long sent bytes or questions may stay without an acknowledgement until the connection counts as lost.
     private static let unansweredMilliseconds: Int32 = 20_000
 
-    /// - Returns: false when the socket takes no such options, which a TCP socket does.
-    static func apply(to socket: Int32) -> Bool {
+    /// Without one of these, which a sandboxed kernel may lack, a vanished peer is only noticed by a time-out.
+    static func apply(to socket: Int32) {
         set(socket, SOL_SOCKET, SO_KEEPALIVE, 1)
-            && set(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idleSeconds)
-            && set(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, intervalSeconds)
-            && set(socket, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, unansweredMilliseconds)
+        set(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idleSeconds)
+        set(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL, intervalSeconds)
+        set(socket, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, unansweredMilliseconds)
     }
 
-    private static func set(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
+    private static func set(_ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
         var value = value
-        return unsafe setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0
+        _ = unsafe setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 }

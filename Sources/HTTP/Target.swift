@@ -16,7 +16,7 @@ struct Target {
         let parsed = try ParsedURL(url)
         let host = try parsed.part(CURLUPART_HOST)
         isEncrypted = try parsed.part(CURLUPART_SCHEME) == "https"
-        isLoopback = host == "localhost" || host == "[::1]" || host.hasPrefix("127.")
+        isLoopback = host.lowercased() == "localhost" || host == "[::1]" || host.hasPrefix("127.")
         guard let serverName, serverName != host else {
             self.url = url
             connectTo = nil

@@ -16,20 +16,23 @@ package final class KubernetesClient: Sendable {
     static let fieldManager = "leasehold"
 
     let connection: APIConnection
-    let backoff: Backoff
     let log: Log
+    /// How a watch waits between its tries.
+    let sleep: @Sendable (Duration) async -> Void
 
-    /// - Parameter backoff: between the tries of a watch.
-    init(_ connection: APIConnection, backoff: Backoff, log: Log) {
+    /// - Parameter sleep: returns early when its task is cancelled; for tests.
+    init(
+        _ connection: APIConnection, log: Log,
+        sleep: @escaping @Sendable (Duration) async -> Void = { try? await Task.sleep(for: $0) }
+    ) {
         self.connection = connection
-        self.backoff = backoff
         self.log = log
+        self.sleep = sleep
     }
 
     package convenience init(_ credentials: KubernetesCredentials, rate: RateLimit = RateLimit(), log: Log) {
         self.init(
-            APIConnection(AccessKeeper(credentials, log: log), server: credentials.server, rate: rate),
-            backoff: Backoff(), log: log)
+            APIConnection(AccessKeeper(credentials, log: log), server: credentials.server, rate: rate), log: log)
     }
 
     /// The API server's URL, for people.
@@ -57,7 +60,7 @@ package final class KubernetesClient: Sendable {
         return try await write(.post, path, json(Typed(object)), "application/json", isUrgent: isUrgent)
     }
 
-    /// Replaces an object of the same resourceVersion (PUT).
+    /// Replaces an object of the same resourceVersion (PUT). What the model does not read of the stored object is lost.
     package func replace<Object: APIObject>(_ object: Object, isUrgent: Bool = false) async throws(KubernetesError)
         -> Object
     {

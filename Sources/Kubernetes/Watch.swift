@@ -41,22 +41,20 @@ package struct Watch<Object: APIObject>: AsyncSequence, Sendable {
         /// Whether ``resourceVersion`` is a list's own: then it cannot have expired while nobody looked.
         private var isFresh = false
         private var lines = LineSplitter(bytesMax: watchLineBytesMax)
-        private var backoff: Backoff
+        private var backoff = Backoff()
         private var pause: Duration?
         /// What has been told of the present trouble; empty: there is none.
         private var causes: Set<String> = []
 
         fileprivate init(_ watch: Watch<Object>) {
             self.watch = watch
-            backoff = watch.client.backoff
         }
 
         package mutating func next() async -> WatchEvent<Object>? {
             while !Task.isCancelled {
                 if let pause {
                     self.pause = nil
-                    // Cut short by cancellation alone, which the loop sees.
-                    try? await Task.sleep(for: pause)
+                    await watch.client.sleep(pause)
                     continue
                 }
                 do throws(KubernetesError) {

@@ -19,4 +19,7 @@ package struct StoreAccess: Sendable {
         self.allowedTokenURLs = allowedTokenURLs
         self.warn = warn
     }
+
+    /// Whether ``allowedTokenURLs`` may have this.
+    package static func isTokenURL(_ text: String) -> Bool { TokenURLs.isURL(text) }
 }

@@ -1,6 +1,7 @@
 import Election
 import FoundationEssentials
 import Glibc
+import Storage
 import Support
 import Testing
 
@@ -77,6 +78,31 @@ struct ProcessTests {
             ["--cluster", "east", "--namespace", "a", "--commit-margin", "3s"],
             "--commit-margin got 3s; allowed: less than the --grant-duration, 3s"
         ),
+        (
+            [
+                "--cluster", "east", "--namespace", "a", "--lease-storage-bucket", "leases", "--renew-interval",
+                "1500ms",
+            ],
+            "--renew-interval got 1.5s; allowed: at least 2s with this store"
+        ),
+        (
+            ["--cluster", "east", "--namespace", "a", "--store", "gs://leases/a", "--renew-interval", "1s"],
+            "--renew-interval got 1s; allowed: at least 2s with this store"
+        ),
+        (
+            [
+                "--cluster", "east", "--namespace", "a", "--store", "file:/srv", "--lease-storage-bucket", "leases",
+            ],
+            "--store file:/srv and --lease-storage-bucket for gs://leases were both given; allowed: one"
+        ),
+        (
+            ["--cluster", "east", "--lease-storage-bucket", "leases/a"],
+            "--lease-storage-bucket got \"leases/a\"; allowed: "
+        ),
+        (
+            ["--cluster", "east", "--allowed-token-url", "sts.example"],
+            "--allowed-token-url got \"sts.example\"; allowed: "
+        ),
         (["--cluster", "east", "--namespace", "a", "--tls-key", "k"], "--tls-certificate got nothing; allowed: "),
         (
             ["--cluster", "east", "--namespace", "a", "--tls-certificate", "c", "--tls-key", "k", "--tls-name", "n"],
@@ -120,5 +146,33 @@ struct ProcessTests {
         #expect(await failure("--bind-address=192.0.2.1:0").hasPrefix("leasehold run: --bind-address 192.0.2.1:0: "))
         #expect(await failure("--store=file:/proc/store").contains("the store file:/proc/store cannot be opened"))
         #expect(await failure("--state-directory=/proc/state").contains("/proc/state"))
+    }
+
+    @Test func `a bucket is a store by either flag, and a wrong one is an error that says what to do`() async throws {
+        let emulator = try GCSEmulator(bucket: "leases")
+        let environment = ["HOME": directory.path, "STORAGE_EMULATOR_HOST": emulator.url]
+        func run(_ arguments: String...) async -> (code: Int32, console: TestConsole) {
+            let console = TestConsole()
+            return (await Program.run(arguments, console: console.console(environment: environment)), console)
+        }
+        let store = try await StoreAddress("gs://leases").open(
+            timeout: .seconds(60), access: StoreAccess(environment: environment))
+        let record = #"{"holderIdentity":"east","leaseDurationSeconds":15,"term":7}"#
+        _ = try await store.write(ObjectName(.leases, "team-a")!, Array(record.utf8), replacing: nil)
+        _ = try await store.write(.notice, [1], replacing: nil)
+        for flags in [["--lease-storage-bucket", "leases"], ["--store", "gs://leases"]] {
+            let (code, console) = await run("status", flags[0], flags[1])
+            #expect(code == 0, "\(console.err)")
+            #expect(console.out.contains("team-a"))
+        }
+        let (empty, emptyConsole) = await run("status", "--store", "gs://leases/mistyped")
+        #expect(empty == 1)
+        #expect(emptyConsole.err.contains("There is nothing in gs://leases/mistyped/"))
+        let (missing, console) = await run(
+            "run", "--cluster=east", "--namespace=team-a", "--lease-storage-bucket=other", "--bind-address=127.0.0.1:0",
+            "--health-probe-bind-address=0", "--metrics-bind-address=0", "--log-level=error")
+        #expect(missing == 1)
+        #expect(console.err.contains("the store gs://other cannot be opened: gs://other: the service answered 404"))
+        #expect(console.err.split(separator: "\n").count == 1)
     }
 }

@@ -1,5 +1,7 @@
 import FoundationEssentials
+import Glibc
 import HTTP
+import Platform
 import Testing
 
 /// Each in a process of its own: they count what the whole process has.
@@ -70,6 +72,35 @@ struct EnduranceTests {
             let echo = try HTTPClientTests.echo()
             defer { echo.stop() }
             #expect(await client.outcome(HTTPRequest(.get, echo.url())).0 == .answered(200))
+        }
+    }
+
+    @Test func `after a time-out the next request takes a new connection`() async {
+        await #expect(processExitsWith: .success) {
+            let arrived = Locked(0)
+            let server = try ScriptedServer { connection in
+                while true {
+                    let request = try connection.request()
+                    arrived.withLock { $0 += 1 }
+                    // The first two wait for each other, so that there are two connections.
+                    if request.line.contains("/pair") { while arrived.withLock({ $0 }) < 2 { sched_yield() } }
+                    if request.line.contains("/silent") { connection.waitForClose() }
+                    try connection.respond()
+                }
+            }
+            defer { server.stop() }
+            let client = HTTPClient()
+            async let one = client.send(HTTPRequest(.get, server.url("/pair")))
+            async let other = client.send(HTTPRequest(.get, server.url("/pair")))
+            _ = try await (one, other)
+            #expect(server.connectionCount == 2)
+
+            var timeout = Duration.milliseconds(50)
+            let request = { HTTPRequest(.put, server.url("/silent"), timeout: timeout) }
+            while await client.outcome(request()).0 != .unclear { timeout *= 2 }
+            let before = server.connectionCount
+            #expect(await client.outcome(HTTPRequest(.put, server.url("/more"))).0 == .answered(200))
+            #expect(server.connectionCount == before + 1)
         }
     }
 }

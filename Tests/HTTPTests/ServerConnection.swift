@@ -65,6 +65,12 @@ final class ServerConnection: @unchecked Sendable {
         }
     }
 
+    /// What comes first, whatever it is.
+    func firstBytes() throws -> [UInt8] {
+        try receive()
+        return received
+    }
+
     /// - Throws: when the client has closed the connection.
     func request() throws -> Request {
         let end = Array("\r\n\r\n".utf8)

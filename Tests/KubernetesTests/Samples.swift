@@ -13,19 +13,19 @@ enum Sample {
     }
 
     static func client(
-        _ server: ScriptedServer, rate: RateLimit = RateLimit(), log: Log = quiet
+        _ server: ScriptedServer, rate: RateLimit = RateLimit(), log: Log = quiet, pauses: Pauses = Pauses()
     ) throws -> KubernetesClient {
-        client(try credentials(server), rate: rate, log: log)
+        client(try credentials(server), rate: rate, log: log, pauses: pauses)
     }
 
-    /// Pauses of a watch last milliseconds.
+    /// Its watches do not pause; they only say that they would.
     static func client(
         _ credentials: KubernetesCredentials, rate: RateLimit = RateLimit(), log: Log = quiet,
-        now: @escaping @Sendable () -> Int64 = { 0 }
+        pauses: Pauses = Pauses(), now: @escaping @Sendable () -> Int64 = { 0 }
     ) -> KubernetesClient {
         KubernetesClient(
             APIConnection(AccessKeeper(credentials, log: log, now: now), server: credentials.server, rate: rate),
-            backoff: Backoff(first: .milliseconds(1), limit: .milliseconds(4)), log: log)
+            log: log, sleep: pauses.add)
     }
 
     static func namespace(_ name: String, version: Int = 1) -> String {
@@ -44,6 +44,14 @@ enum Sample {
     static let expired = event(
         "ERROR",
         #"{"kind":"Status","status":"Failure","reason":"Expired","message":"too old resource version","code":410}"#)
+}
+
+/// The pauses that a watch made.
+final class Pauses: Sendable {
+    private let pauses = Locked<[Duration]>([])
+
+    @Sendable func add(_ pause: Duration) { pauses.withLock { $0.append(pause) } }
+    var all: [Duration] { pauses.withLock { $0 } }
 }
 
 /// The lines of a log.

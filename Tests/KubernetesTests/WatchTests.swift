@@ -209,7 +209,7 @@ struct WatchTests {
         let client = KubernetesClient(
             APIConnection(
                 AccessKeeper(try Sample.credentials(server), log: Sample.quiet), server: server.url, rate: RateLimit()),
-            backoff: Backoff(first: .seconds(3600), limit: .seconds(3600)), log: Sample.quiet)
+            log: Sample.quiet, sleep: { _ in try? await Task.sleep(for: .seconds(3600)) })
         let events = Inbox<String>()
         let task = Task {
             for await event in client.watch(NamespaceObject.self) { events.put(Self.text(event)) }
@@ -218,5 +218,50 @@ struct WatchTests {
         #expect(try await events.take() == "troubled status(500)")
         task.cancel()
         #expect(try await events.take() == "ended")
+    }
+
+    // MARK: Pauses
+
+    @Test func `a version that is too old is mended without a pause, unless it is a list's own`() async throws {
+        let pauses = Pauses()
+        let server = try Self.server(
+            Script(Self.list("a", version: 3), Self.list("b", version: 4), Self.list("c", version: 5)),
+            Script(
+                .stream(Feed(.say(Sample.event("ADDED", Sample.namespace("x", version: 9))), .say(Sample.expired))),
+                .status(410, "Expired"), .stream(Feed())))
+        let watch = try Sample.client(server, pauses: pauses).watch(NamespaceObject.self)
+        var pausesAtEvents: [Int] = []
+        for await event in watch {
+            pausesAtEvents.append(pauses.all.count)
+            if Self.text(event) == "listed c" { break }
+        }
+        // listed a, changed x, listed b, and only then a pause.
+        #expect(pausesAtEvents == [0, 0, 0, 1])
+    }
+
+    @Test func `a watch that ends at once, or fails, is taken up again after growing pauses`() async throws {
+        let pauses = Pauses()
+        let server = try Self.server(
+            Script(.none, Self.list("a", version: 3)),
+            Script(
+                .stream(Feed(.end)), .stream(Feed(.end)), .status(503, "ServiceUnavailable"),
+                .stream(Feed(.say(Sample.event("ADDED", Sample.namespace("b")))))))
+        let watch = try Sample.client(server, pauses: pauses).watch(NamespaceObject.self)
+        for await event in watch where Self.text(event) == "changed b" { break }
+        let limits = [800, 1600, 3200, 6400].map { Duration.milliseconds($0) }
+        #expect(pauses.all.count == limits.count)
+        for (pause, limit) in zip(pauses.all, limits) { #expect(pause >= limit / 2 && pause <= limit) }
+    }
+
+    @Test(arguments: [(seconds: 7, pause: 7), (seconds: 100, pause: 30)])
+    func `a server that asks to be left alone is, within reason`(seconds: Int, pause: Int) async throws {
+        let pauses = Pauses()
+        let server = try Self.server(
+            Script(
+                .json(429, "busy", headers: ["Retry-After": "\(seconds)"]), Self.list("a", version: 3)),
+            Script(.stream(Feed())))
+        let watch = try Sample.client(server, pauses: pauses).watch(NamespaceObject.self)
+        #expect(await Self.take(3, of: watch) == ["troubled tooManyRequests", "listed a", "recovered"])
+        #expect(pauses.all == [.seconds(pause)])
     }
 }

@@ -16,7 +16,7 @@ package final class ControlPlane: Sendable {
     /// `https://127.0.0.1:PORT`, also after a restart.
     package let url: String
     package let directory: TemporaryDirectory
-    let binaries: ControlPlaneBinaries
+    package let binaries: ControlPlaneBinaries
     /// The certificate, PEM, by which clients know the API server.
     let authority: String
 

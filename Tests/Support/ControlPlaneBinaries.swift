@@ -12,7 +12,7 @@ package struct ControlPlaneBinaries: Sendable {
     ) throws -> ControlPlaneBinaries {
         var assets = [environment["KUBEBUILDER_ASSETS"]].compactMap(\.self).filter { !$0.isEmpty }
         if assets.isEmpty, let cache = environment["XDG_CACHE_HOME"] ?? environment["HOME"].map({ $0 + "/.cache" }) {
-            assets = ["\(cache)/leasehold/kubernetes-1.20.2"]
+            assets = ["\(cache)/leasehold/kubernetes-1.20.2-2"]
         }
         let path = (environment["PATH"] ?? "").split(separator: ":").map(String.init)
         return ControlPlaneBinaries(

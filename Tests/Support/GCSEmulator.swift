@@ -25,8 +25,13 @@ package final class GCSEmulator: Sendable {
         var faults: [GCSFault] = []
         var faultsEver = 0
         var log: [GCSRequest] = []
+        /// Requests that are no longer in the log.
+        var forgotten = 0
         var waiters: [(matches: @Sendable (GCSRequest) -> Bool, resume: @Sendable (GCSRequest) -> Void)] = []
     }
+
+    /// The older half is forgotten beyond this.
+    static let logMax = 200_000
 
     let state = Locked(State())
     private let server: LoopbackServer
@@ -40,13 +45,8 @@ package final class GCSEmulator: Sendable {
     }
 
     package init(port: UInt16 = 0) throws {
-        // The server is made last and its handler needs what it serves, hence the box.
-        let service = Locked<GCSService?>(nil)
-        server = try LoopbackServer(port: port) { request in
-            service.withLock { $0 }?.reply(to: request) ?? .close
-        }
-        let made = GCSService(state: state) { [weak server] in server?.isStopped ?? true }
-        service.withLock { $0 = made }
+        let service = GCSService(state: state)
+        server = try LoopbackServer(port: port) { service.reply(to: $0, isStopped: $1) }
     }
 
     /// What `STORAGE_EMULATOR_HOST` is to be.
@@ -97,6 +97,10 @@ package final class GCSEmulator: Sendable {
 
     package func metadata(of name: String, in bucket: String) -> [String: String]? {
         state.withLock { $0.buckets[bucket]?.objects[name]?.attributes.metadata }
+    }
+
+    package func cacheControl(of name: String, in bucket: String) -> String? {
+        state.withLock { $0.buckets[bucket]?.objects[name]?.attributes.cacheControl }
     }
 
     /// Writes an object as `gcloud storage cp` would, without the metadata that the product adds.

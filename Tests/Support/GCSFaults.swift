@@ -1,4 +1,3 @@
-private import Glibc
 internal import Platform
 
 /// One request as it reached the emulator, and what it got.
@@ -84,11 +83,11 @@ extension GCSEmulator {
     // MARK: - The log
 
     /// A place in the log, for ``requests(since:)``.
-    package var mark: Int { state.withLock { $0.log.count } }
+    package var mark: Int { state.withLock { $0.forgotten + $0.log.count } }
 
     /// The requests that were answered, or never will be, in that order.
     package func requests(since mark: Int = 0) -> [GCSRequest] {
-        state.withLock { Array($0.log.dropFirst(mark)) }
+        state.withLock { Array($0.log.dropFirst(max(0, mark - $0.forgotten))) }
     }
 
     package func counts(since mark: Int = 0, client: String? = nil) -> [GCSRequest.Kind: Int] {
@@ -96,49 +95,19 @@ extension GCSEmulator {
             .reduce(into: [:]) { $0[$1.kind, default: 0] += 1 }
     }
 
-    /// Waits for the next request that matches and was answered.
-    package func next(where matches: @escaping @Sendable (GCSRequest) -> Bool) async -> GCSRequest {
+    /// The first matching request since `mark` that was answered, or never will be; waits for it when there is none yet.
+    package func request(
+        since mark: Int = 0, where matches: @escaping @Sendable (GCSRequest) -> Bool
+    ) async -> GCSRequest {
         await withCheckedContinuation { continuation in
-            state.withLock { $0.waiters.append((matches, { continuation.resume(returning: $0) })) }
-        }
-    }
-}
-
-/// Where requests wait until a test opens it. Any thread may call it.
-package final class Gate: Sendable {
-    private struct State {
-        var isOpen = false
-        var arrivals = 0
-        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
-    }
-
-    private let state = Locked(State())
-
-    package init() {}
-
-    package func open() { state.withLock { $0.isOpen = true } }
-
-    /// Waits until `count` requests have come to the gate.
-    package func reached(by count: Int = 1) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.arrivals >= count { return true }
-                state.waiters.append((count, continuation))
-                return false
+            let found: GCSRequest? = state.withLock { state in
+                if let found = state.log.dropFirst(max(0, mark - state.forgotten)).first(where: matches) {
+                    return found
+                }
+                state.waiters.append((matches, { continuation.resume(returning: $0) }))
+                return nil
             }
-            if isThere { continuation.resume() }
+            if let found { continuation.resume(returning: found) }
         }
-    }
-
-    /// Blocks the thread until the gate opens or the server stops.
-    func pass(isStopped: () -> Bool) {
-        let ready = state.withLock { state in
-            state.arrivals += 1
-            let ready = state.waiters.filter { $0.count <= state.arrivals }
-            state.waiters.removeAll { $0.count <= state.arrivals }
-            return ready
-        }
-        for waiter in ready { waiter.continuation.resume() }
-        while !state.withLock({ $0.isOpen }), !isStopped() { usleep(1000) }
     }
 }

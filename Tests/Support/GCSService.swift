@@ -8,14 +8,12 @@ final class GCSService: Sendable {
     typealias State = GCSEmulator.State
 
     private let state: Locked<State>
-    private let isStopped: @Sendable () -> Bool
 
-    init(state: Locked<State>, isStopped: @escaping @Sendable () -> Bool) {
+    init(state: Locked<State>) {
         self.state = state
-        self.isStopped = isStopped
     }
 
-    func reply(to http: LoopbackServer.Request) -> LoopbackServer.Reply {
+    func reply(to http: LoopbackServer.Request, isStopped: () -> Bool) -> LoopbackServer.Reply {
         var request = GCSRequest(http)
         let fault = state.withLock { $0.takeFault(for: request) }
         let reply: LoopbackServer.Reply
@@ -40,24 +38,28 @@ final class GCSService: Sendable {
             reply = .answer(answer(to: request, http))
             gate.pass(isStopped: isStopped)
         case .delay(let time):
-            wait(time)
+            wait(time, isStopped)
             reply = .answer(answer(to: request, http))
         case .delayAnswer(let time):
             reply = .answer(answer(to: request, http))
-            wait(time)
+            wait(time, isStopped)
         }
         if case .answer(let answer) = reply { request.status = answer.status }
         log(request)
         return reply
     }
 
-    private func wait(_ time: Duration) {
+    private func wait(_ time: Duration, _ isStopped: () -> Bool) {
         let end = ContinuousClock.now + time
         while ContinuousClock.now < end, !isStopped() { usleep(1000) }
     }
 
     private func log(_ request: GCSRequest) {
         let ready = state.withLock { state in
+            if state.log.count == GCSEmulator.logMax {
+                state.log.removeFirst(GCSEmulator.logMax / 2)
+                state.forgotten += GCSEmulator.logMax / 2
+            }
             state.log.append(request)
             let ready = state.waiters.filter { $0.matches(request) }
             state.waiters.removeAll { $0.matches(request) }

@@ -44,15 +44,16 @@ package final class LoopbackServer: Sendable {
         case close
     }
 
+    package typealias Handler = @Sendable (_ request: Request, _ isStopped: () -> Bool) -> Reply
+
     package let port: UInt16
     private let core: ServerCore
 
     /// - Parameters:
     ///   - port: 0: any that is free.
-    ///   - handler: answers a request, on its connection's thread; it may block.
-    package init(
-        port: UInt16 = 0, handler: @escaping @Sendable (Request) -> Reply
-    ) throws {
+    ///   - handler: answers a request, on its connection's thread. It may block, until `isStopped` says that the server
+    ///     waits for it.
+    package init(port: UInt16 = 0, handler: @escaping Handler) throws {
         let (listener, bound) = try LoopbackSocket.listen(port: port)
         self.port = bound
         core = ServerCore(listener: listener, handler: handler)
@@ -71,9 +72,6 @@ package final class LoopbackServer: Sendable {
 
     /// Closes everything and waits until no handler runs any more.
     package func stop() { core.stop() }
-
-    /// Whether ``stop()`` was called; for handlers that wait.
-    package var isStopped: Bool { core.isStopped }
 }
 
 /// What the threads share; they do not keep the server itself alive.
@@ -85,13 +83,13 @@ private final class ServerCore: Sendable {
     }
 
     private let listener: Int32
-    private let handler: @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply
+    private let handler: LoopbackServer.Handler
     private let state = Locked(State())
     private let threads = DispatchGroup()
     // Written to wake the accepting thread, which polls it beside the listener.
     private let wake: Int32
 
-    init(listener: Int32, handler: @escaping @Sendable (LoopbackServer.Request) -> LoopbackServer.Reply) {
+    init(listener: Int32, handler: @escaping LoopbackServer.Handler) {
         self.listener = listener
         self.handler = handler
         wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -178,7 +176,7 @@ private final class ServerCore: Sendable {
         threads.enter()
         ServerThread.start { [self] in
             var wire = HTTPWire(descriptor: connection)
-            while let request = wire.readRequest(), wire.write(handler(request)) {}
+            while let request = wire.readRequest(), wire.write(handler(request, { self.isStopped })) {}
             _ = state.withLock { $0.connections.remove(connection) }
             close(connection)
             threads.leave()
@@ -215,6 +213,20 @@ private enum LoopbackSocket {
     }
 
     static func listen(port: UInt16) throws -> (descriptor: Int32, port: UInt16) {
+        let (first, port) = try bound(to: port)
+        // The kernel takes a port that it chose itself away from a socket that stops listening, but leaves it one that was
+        // asked for. While neither listens, both may have it.
+        defer { close(first) }
+        let (descriptor, _) = try bound(to: port)
+        guard Glibc.listen(descriptor, backlog) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw Failure(text: "127.0.0.1:\(port) cannot be listened on: errno \(code)")
+        }
+        return (descriptor, port)
+    }
+
+    private static func bound(to port: UInt16) throws -> (descriptor: Int32, port: UInt16) {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = socket(AF_INET, kind, 0)
         guard descriptor >= 0 else { throw Failure(text: "socket: errno \(errno)") }
@@ -227,14 +239,13 @@ private enum LoopbackSocket {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let failed = unsafe withUnsafeMutablePointer(to: &address) { address in
             unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                unsafe bind(descriptor, address, length) != 0 || Glibc.listen(descriptor, backlog) != 0
-                    || getsockname(descriptor, address, &length) != 0
+                unsafe bind(descriptor, address, length) != 0 || getsockname(descriptor, address, &length) != 0
             }
         }
         guard !failed else {
             let code = errno
             close(descriptor)
-            throw Failure(text: "127.0.0.1:\(port) cannot be listened on: errno \(code)")
+            throw Failure(text: "127.0.0.1:\(port) cannot be had: errno \(code)")
         }
         return (descriptor, UInt16(bigEndian: address.sin_port))
     }

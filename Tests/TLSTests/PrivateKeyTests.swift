@@ -51,6 +51,23 @@ import Testing
         for text in ["\(key)", String(reflecting: key), dumped] { #expect(!text.contains(secret)) }
     }
 
+    @Test func `what an RSA key signs is its signature of these bytes and no others`() throws {
+        let key = try PrivateKey(pem: Array(RSAKey.one.pem.utf8).span)
+        for bytes in [[], [1], [UInt8](repeating: 7, count: 100_000)] as [[UInt8]] {
+            let signature = try key.rsaSignature(of: bytes.span)
+            #expect(signature.count == 256)
+            #expect(RSAKey.one.verifies(signature, of: bytes))
+            #expect(!RSAKey.one.verifies(signature, of: bytes + [0]))
+        }
+    }
+
+    @Test func `a key of another kind signs nothing as RSA`() throws {
+        let key = try PrivateKey.generate()
+        #expect(throws: TLSError.invalid("the private key", problem: "is of another kind than RSA")) {
+            try key.rsaSignature(of: [UInt8(1)].span)
+        }
+    }
+
     @Test(arguments: UnusableKey.all) func `a text that is no usable key is refused with the reason`(
         unusable: UnusableKey
     ) throws {

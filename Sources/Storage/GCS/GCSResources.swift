@@ -1,5 +1,3 @@
-private import FoundationEssentials
-
 /// What the JSON API says of one object; numbers come as text (https://cloud.google.com/storage/docs/json_api/v1/objects).
 struct GCSItem: Decodable, Sendable {
     /// The custom metadata that a write adds, so that a list returns the bodies as well.
@@ -132,23 +130,5 @@ struct GCSBucketResource: Decodable {
                     + "--clear-soft-delete), or use another bucket")
         }
         return warnings
-    }
-}
-
-/// JSON by Foundation, with an error that is only nil: what came is no answer.
-enum JSONText {
-    static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) -> Value? {
-        try? JSONDecoder().decode(type, from: Data(bytes))
-    }
-
-    static func encode(_ value: some Encodable) -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            return Array(try encoder.encode(value))
-        } catch {
-            // Only text and booleans are encoded here, for which there is always JSON.
-            preconditionFailure("not encodable: \(error)")
-        }
     }
 }

@@ -15,14 +15,14 @@ enum GoogleFailure {
 
         enum Key: String, CodingKey {
             case error
-            case error_description
+            case description = "error_description"
         }
 
         init(from decoder: any Decoder) throws {
             let answer = try decoder.container(keyedBy: Key.self)
             details = try? answer.decode(Details.self, forKey: .error)
             code = try? answer.decode(String.self, forKey: .error)
-            description = try? answer.decode(String.self, forKey: .error_description)
+            description = try? answer.decode(String.self, forKey: .description)
         }
     }
 

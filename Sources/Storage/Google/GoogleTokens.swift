@@ -68,6 +68,9 @@ final class GoogleTokens: Sendable {
         self.fetch = fetch
     }
 
+    /// The request under way, if any; for tests.
+    var renewal: Task<Result<AccessToken, GoogleCredentialError>, Never>? { state.withLock { $0.renewal } }
+
     /// A token to use now.
     ///
     /// - Parameter limit: how long the caller can wait when there is none yet.
@@ -89,13 +92,13 @@ final class GoogleTokens: Sendable {
             if let token = state.token, now < token.endsAt {
                 let hasFailed = state.failure.map { now < $0.at + Self.renewalPause } ?? false
                 if now >= token.renewAt, state.renewal == nil, !hasFailed {
-                    state.renewal = renewal(within: Self.renewalLimit)
+                    state.renewal = renew(within: Self.renewalLimit)
                 }
                 return .use(token)
             }
             if let renewal = state.renewal { return .wait(renewal) }
             if let failure = state.failure, now < failure.at + Self.failurePause { return .fail(failure.error) }
-            let renewal = renewal(within: limit)
+            let renewal = renew(within: limit)
             state.renewal = renewal
             return .wait(renewal)
         }
@@ -107,7 +110,7 @@ final class GoogleTokens: Sendable {
     }
 
     /// A task that fetches a token and keeps it; called with the lock, which the task needs only later.
-    private func renewal(within limit: Duration) -> Task<Result<AccessToken, GoogleCredentialError>, Never> {
+    private func renew(within limit: Duration) -> Task<Result<AccessToken, GoogleCredentialError>, Never> {
         Task { [self] in
             let result = await fetch(limit)
             let now = now()

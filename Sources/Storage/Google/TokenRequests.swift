@@ -175,16 +175,18 @@ final class TokenRequests: Sendable {
         _ request: HTTPRequest, _ http: HTTPClient, _ advice: String, by deadline: ContinuousClock.Instant
     ) async throws(GoogleCredentialError) -> AccessToken {
         struct Answer: Decodable {
-            let access_token: String
-            let expires_in: Int?
+            let accessToken: String
+            let expiresIn: Int?
         }
         let sent = ContinuousClock.now
         let response = try await answer(request, http, advice, by: deadline)
-        guard let answer = JSONText.decode(Answer.self, from: response.body), !answer.access_token.isEmpty else {
+        guard let answer = JSONText.decode(Answer.self, from: response.body, isSnakeCase: true),
+            !answer.accessToken.isEmpty
+        else {
             throw GoogleCredentialError("the answer of \(request.url) has no access_token")
         }
-        let seconds = min(max(answer.expires_in ?? Int(Self.lifetime.components.seconds), 0), 86_400)
-        return AccessToken(answer.access_token, lifetime: .seconds(seconds), sent: sent)
+        let seconds = min(max(answer.expiresIn ?? Int(Self.lifetime.components.seconds), 0), 86_400)
+        return AccessToken(answer.accessToken, lifetime: .seconds(seconds), sent: sent)
     }
 
     /// - Parameter advice: what to do when the service refuses.

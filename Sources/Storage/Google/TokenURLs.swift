@@ -6,6 +6,8 @@ private import Platform
 /// another provider's token goes to (https://cloud.google.com/docs/authentication/external/externally-sourced-credentials).
 /// So only Google's own hosts are let in, and what a flag allows.
 struct TokenURLs {
+    /// Where a token comes from when the file does not say.
+    static let usual = "https://oauth2.googleapis.com/token"
     /// Not below googleapis.com, and in key files that are some years old.
     private static let oldTokenURL = "https://accounts.google.com/o/oauth2/token"
 
