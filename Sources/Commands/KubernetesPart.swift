@@ -12,8 +12,12 @@ struct KubernetesPart: Sendable {
     private let log: Log
     let status: KubernetesStatus
 
+    /// Two writes a namespace come at once when a cluster is new, and one when its leader changes. The controller has a few
+    /// of them under way at a time only, so a slow API server sets the pace by itself, long before this limit does.
+    private static let rate = RateLimit(callsPerSecond: 200, burst: 400)
+
     init(_ credentials: KubernetesCredentials, timing: Timing, log: Log) {
-        client = KubernetesClient(credentials, log: log)
+        client = KubernetesClient(credentials, rate: Self.rate, log: log)
         status = KubernetesStatus(client, timing: timing)
         self.log = log
     }

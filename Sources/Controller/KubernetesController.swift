@@ -228,13 +228,17 @@ package actor KubernetesController: Contender {
     }
 
     private func findStore() async {
+        var hasFailed = false
         while store == nil, !Task.isCancelled {
             do {
                 store = try await openStore()
+                if hasFailed { log.info("The store can be used now") }
                 kubernetesStatus.noteStore(problem: nil)
             } catch {
+                hasFailed = true
                 kubernetesStatus.noteStore(problem: "\(error)")
-                failures.failed("store", "\(error)", at: .now())
+                // Another cause has a line of its own, at once: somebody may be mending one after the other.
+                failures.failed("store \("\(error)".filter { !$0.isNumber })", "\(error)", at: .now())
                 try? await Task.sleep(for: Self.retryInterval, clock: .continuous)
             }
         }
@@ -382,7 +386,9 @@ package actor KubernetesController: Contender {
         choresUnderWay -= 1
         switch outcome {
         case .done(let object, let telling):
-            kubernetesStatus.noteWrite(chore.name, problem: nil)
+            if kubernetesStatus.noteWrite(chore.name, problem: nil) {
+                log.info("Can \(chore.purpose(namespace)) again")
+            }
             desk.end(namespace, failed: false, at: .now)
             enqueue([desk.take(object)].compactMap(\.self))
             if let telling {
@@ -394,14 +400,15 @@ package actor KubernetesController: Contender {
                 "\(chore.name)", "The handover of \(namespace) was not asked for yet: \(reason)", at: .now())
             desk.end(namespace, failed: true, at: .now)
         case .failed(let error):
-            kubernetesStatus.noteWrite(chore.name, problem: error)
+            // The first time it may be that the namespace is going, which the watch tells soon.
+            let place = desk.places[namespace]
+            kubernetesStatus.noteWrite(chore.name, problem: error, isEssential: place?.failures ?? 0 > 0)
             // It may have been deleted, or made, by somebody else; the watch tells soon, and then it is looked at again.
             if error.code == .notFound, chore != .create { desk.forgetLease(of: namespace) }
-            if error.code != .conflict && error.code != .alreadyExists {
+            if error.code != .conflict, error.code != .alreadyExists, place?.isTerminating == false {
                 failures.failed(
                     "\(chore.name) \(error.code)",
-                    "Cannot \(chore.name) the Lease object of \(namespace), and tries again by itself: \(error)",
-                    at: .now())
+                    "Cannot \(chore.purpose(namespace)), and tries again by itself: \(error)", at: .now())
             }
             desk.end(namespace, failed: true, at: .now)
         }
@@ -416,6 +423,8 @@ package actor KubernetesController: Contender {
         guard let store else { return }
         var tokens = Self.tricklePerSecond
         while tokens > 0, let event = events.next() {
+            // A namespace that goes takes no Event any more.
+            guard desk.places[event.namespace]?.isTerminating == false else { continue }
             tokens -= 1
             start(event)
         }
@@ -465,7 +474,12 @@ package actor KubernetesController: Contender {
 
     private func endBeat(_ beat: ControllerHeartbeat.Beat, _ error: KubernetesError?) {
         heartbeat.end(beat, failed: error != nil, at: .now)
-        if case .renew = beat { kubernetesStatus.noteWrite("heartbeat", problem: error) }
+        let hasRecovered =
+            if case .renew = beat { kubernetesStatus.noteWrite("heartbeat", problem: error) } else { false }
+        if hasRecovered {
+            log.info(
+                "Renews the controller's own Lease \(ControllerHeartbeat.name) in \(options.systemNamespace) again")
+        }
         guard let error else { return }
         failures.failed(
             "heartbeat \(error.code)",

@@ -13,12 +13,21 @@ package final class KubernetesStatus: Sendable {
         var synced: Set<Watched> = []
         var troubles: [Watched: String] = [:]
         var watchTroubles: [Watched: Int] = [:]
-        var writeProblems: [String: String] = [:]
+        var writeProblems: [String: WriteProblem] = [:]
         var writes: [String: [String: Int]] = [:]
         var storeProblem: String? = "it has not been opened yet"
         var eventsDropped = 0
         var isGivenUp = false
     }
+
+    private struct WriteProblem {
+        let message: String
+        let last: Reading
+    }
+
+    /// What fails is tried again within half of this (``LeaseDesk``, ``ControllerHeartbeat``), so a failure that did not come
+    /// again is over: its namespace has been deleted, or nothing is to be written any more.
+    private static let problemLife = Duration.seconds(70)
 
     private let state = Locked(State())
     private let client: KubernetesClient
@@ -39,26 +48,30 @@ package final class KubernetesStatus: Sendable {
         }
     }
 
+    /// A list alone ends no trouble: without a watch, what comes next is seen late.
     func noteSynced(_ watched: Watched) {
-        state.withLock {
-            $0.synced.insert(watched)
-            $0.troubles[watched] = nil
-        }
+        state.withLock { _ = $0.synced.insert(watched) }
     }
 
     /// - Parameters:
     ///   - problem: nil: it was done.
     ///   - isEssential: whether this cluster is not ready while it cannot be done.
-    func noteWrite(_ kind: String, problem: KubernetesError?, isEssential: Bool = true) {
+    /// - Returns: whether this has ended a problem.
+    @discardableResult
+    func noteWrite(
+        _ kind: String, problem: KubernetesError?, isEssential: Bool = true, at now: Reading = .now()
+    ) -> Bool {
         state.withLock {
             $0.writes[kind, default: [:]][problem == nil ? "ok" : "failed", default: 0] += 1
-            guard isEssential else { return }
+            guard isEssential else { return false }
             switch problem?.code {
-            case nil: $0.writeProblems[kind] = nil
+            case nil: return $0.writeProblems.removeValue(forKey: kind) != nil
             // What only somebody's hand can mend.
-            case .forbidden, .notFound, .invalid, .unauthorized, .credentials: $0.writeProblems[kind] = problem?.message
+            case .forbidden, .notFound, .invalid, .unauthorized, .credentials:
+                $0.writeProblems[kind] = problem.map { WriteProblem(message: $0.message, last: now) }
             case .unreachable, .unclear, .alreadyExists, .conflict, .expired, .tooManyRequests, .status: break
             }
+            return false
         }
     }
 
@@ -81,9 +94,14 @@ package final class KubernetesStatus: Sendable {
             ReadinessCheck("Kubernetes API answers", problem: silence(state, at: now)),
             watch(.namespaces, "namespaces are watched"),
             watch(.leases, "Lease objects are watched"),
-            ReadinessCheck("Lease objects are written", problem: state.writeProblems.min { $0.key < $1.key }?.value),
+            ReadinessCheck("Lease objects are written", problem: writeProblem(state, at: now)),
             ReadinessCheck("store opened", problem: state.storeProblem),
         ]
+    }
+
+    private func writeProblem(_ state: State, at now: Reading) -> String? {
+        state.writeProblems.filter { now.elapsedForWait(since: $0.value.last) <= Self.problemLife }
+            .min { $0.key < $1.key }?.value.message
     }
 
     private func silence(_ state: State, at now: Reading) -> String? {

@@ -25,6 +25,17 @@ struct LeaseDesk {
             case .status: "status"
             }
         }
+
+        /// After "Cannot".
+        func purpose(_ namespace: String) -> String {
+            switch self {
+            case .create: "create the Lease object of \(namespace)"
+            case .repairHolder: "set spec.holderIdentity of the Lease object of \(namespace) right"
+            case .transfer: "carry out and remove the transfer annotation of the Lease object of \(namespace)"
+            case .prefer: "carry out spec.preferredHolder of the Lease object of \(namespace)"
+            case .status: "write the status of the Lease object of \(namespace)"
+            }
+        }
     }
 
     /// A namespace that exists.

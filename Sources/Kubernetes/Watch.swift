@@ -163,6 +163,9 @@ package struct Watch<Object: APIObject>: AsyncSequence, Sendable {
             switch error.code {
             case .expired:
                 // A list mends it, at once. But when not even a new list's version is taken, there must be a pause.
+                watch.client.log.info(
+                    "The API server no longer has all changes of \(Object.resource.plural) (410), so they are listed anew"
+                )
                 phase = .listing
                 if isFresh { pause = backoff.next() }
                 return nil

@@ -80,12 +80,12 @@ final class TestCluster: Sendable {
     var log: String { process?.err ?? "" }
 
     /// Starts `leasehold run`; later arguments override earlier ones.
-    func start(_ arguments: [String] = []) async throws {
+    func start(_ arguments: [String] = [], kubeconfig: String? = nil) async throws {
         let process = try await plane.startLeasehold(
             servingAt: port,
             ["--store", "gs://\(Fleet.bucket)"] + Fleet.timing
                 + ["--health-probe-bind-address", "127.0.0.1:\(healthPort)"] + arguments,
-            environment: ["STORAGE_EMULATOR_HOST": emulator.url(for: name)])
+            environment: ["STORAGE_EMULATOR_HOST": emulator.url(for: name)], kubeconfig: kubeconfig)
         running.withLock { $0 = process }
     }
 

@@ -24,14 +24,23 @@ extension ControlPlane {
     package func kubectl(
         _ arguments: [String], as kubeconfig: String? = nil, input: String? = nil
     ) async throws -> Outcome {
-        let process = try ChildProcess(
+        let process = try start(arguments, as: kubeconfig, input: input)
+        return Outcome(code: await process.exitCode(), out: process.out, err: process.err)
+    }
+
+    /// Starts a kubectl that goes on, such as `kubectl get --watch`, as the administrator.
+    package func startKubectl(_ arguments: String...) throws -> ChildProcess { try start(arguments) }
+
+    private func start(
+        _ arguments: [String], as kubeconfig: String? = nil, input: String? = nil
+    ) throws -> ChildProcess {
+        try ChildProcess(
             binaries.kubectl, arguments,
             environment: [
                 // Where it caches what the API server offers.
                 "HOME": directory.path, "KUBECONFIG": kubeconfig ?? admin,
                 "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
             ], input: input, in: directory)
-        return Outcome(code: await process.exitCode(), out: process.out, err: process.err)
     }
 
     /// Runs kubectl as the administrator, for what must succeed.

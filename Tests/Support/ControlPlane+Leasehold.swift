@@ -36,11 +36,13 @@ extension ControlPlane {
     ///
     /// - Parameters:
     ///   - arguments: beside those that say which cluster it is; where the store is, among others.
+    ///   - kubeconfig: nil: ``leaseholdAccount()``, made now.
     ///   - log: the file of its log; nil: one in ``directory``.
     package func startLeasehold(
-        servingAt port: UInt16, _ arguments: [String], environment: [String: String] = [:], log: String? = nil
+        servingAt port: UInt16, _ arguments: [String], environment: [String: String] = [:], kubeconfig: String? = nil,
+        log: String? = nil
     ) async throws -> ChildProcess {
-        let account = try await serviceAccount("leader-election-controller-manager", in: Self.systemNamespace)
+        let account = if let kubeconfig { kubeconfig } else { try await leaseholdAccount() }
         var environment = environment
         environment["HOME"] = directory.path
         // For kubectl, by which it reads the kubeconfig.
@@ -51,6 +53,11 @@ extension ControlPlane {
                 "--health-probe-bind-address", "0", "--metrics-bind-address", "0",
                 "--state-directory", directory.file("state"), "--webhook-configuration", Self.webhookConfiguration,
             ] + arguments, environment: environment, log: log, in: directory)
+    }
+
+    /// A kubeconfig (0600) of the service account that Leasehold's rights are of.
+    package func leaseholdAccount() async throws -> String {
+        try await serviceAccount("leader-election-controller-manager", in: Self.systemNamespace)
     }
 
     /// The cluster that leads a namespace, as this cluster's `Lease` object says; empty: none, or no such object.
