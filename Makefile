@@ -9,12 +9,21 @@ BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 
 # For `make run`: two terminals make two clusters, `make run` and `make run CLUSTER=west ADDRESS=127.0.0.2`.
-CLUSTER ?= east
 ADDRESS ?= 127.0.0.1
 NAMESPACES ?= team-a team-b
 ARGS ?=
 
-TEST_TARGETS := ElectionTests SimulationTests StorageTests TLSTests WebhookTests ControllerTests CommandsTests
+# For the targets that need a cluster or an image: `make deploy-controller IMG=REGISTRY/leasehold:v1 CLUSTER=east BUCKET=B`.
+KUBECTL ?= kubectl
+IMG ?= leasehold:latest
+BUCKET ?=
+# --validate=false for API servers older than 1.28, which do not know matchConditions.
+APPLY_FLAGS ?=
+# For `make clusters`: their names.
+CLUSTERS ?= east west
+
+TEST_TARGETS := ElectionTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
+    ControllerTests CommandsTests EndToEndTests
 
 RELEASE := .build/release/leasehold
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
@@ -23,7 +32,7 @@ BUILD_RELEASE := swift build -c release --static-swift-stdlib --no-color-diagnos
 
 .PHONY: help
 help: ## Shows this.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Builds the release binary, .build/release/leasehold.
@@ -31,6 +40,8 @@ build: ## Builds the release binary, .build/release/leasehold.
 	$(BUILD_RELEASE) --product leasehold
 
 .PHONY: run
+# Not for other targets: which cluster one deploys to must be said.
+run: CLUSTER ?= east
 run: build ## Runs one cluster's controller and webhook on this machine: CLUSTER=east ADDRESS=127.0.0.1.
 	@exec $(RELEASE) run --cluster $(CLUSTER) $(addprefix --namespace ,$(NAMESPACES)) \
 	    --bind-address $(ADDRESS):10250 --metrics-bind-address $(ADDRESS):8080 \
@@ -39,6 +50,7 @@ run: build ## Runs one cluster's controller and webhook on this machine: CLUSTER
 .PHONY: test
 test: ## Installs what the tests need and runs all of them.
 	@scripts/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
 	swift build --build-tests
 	@# One target after the other: some run whole elections as fast as they can, some wait for real processes.
 	@for target in $(TEST_TARGETS); do \
@@ -50,6 +62,40 @@ test: ## Installs what the tests need and runs all of them.
 demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail over, in under a minute.
 	@scripts/packages.sh $(DEMO_PACKAGES)
 	@scripts/demo.sh $(RELEASE)
+
+.PHONY: clusters
+clusters: ## Real API servers with Leasehold on this machine, to try kubectl on: CLUSTERS="east west". Until Ctrl-C.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
+	swift build --no-color-diagnostics --product leasehold
+	swift build --no-color-diagnostics --product leasehold-playground
+	@exec .build/debug/leasehold-playground $(CLUSTERS)
+
+.PHONY: install
+install: ## Makes the kind Lease known to the cluster that kubectl talks to.
+	$(KUBECTL) apply -k config/crd
+
+.PHONY: uninstall
+uninstall: ## Removes the kind Lease, and with it all Lease objects.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: docker-build
+docker-build: ## Builds the image: IMG=REGISTRY/leasehold:v1.
+	docker build -t $(IMG) .
+
+.PHONY: docker-push
+docker-push: ## Pushes the image: IMG=REGISTRY/leasehold:v1.
+	docker push $(IMG)
+
+.PHONY: deploy-controller
+deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=... CLUSTER=east BUCKET=my-bucket.
+	@KUBECTL='$(KUBECTL)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' | $(KUBECTL) apply $(APPLY_FLAGS) -f -
+
+.PHONY: undeploy
+undeploy: ## Removes Leasehold from that cluster, and all Lease objects; guarded resources stay, and are free to write.
+	@# The webhook first: nobody would answer the API server for it.
+	$(KUBECTL) delete --ignore-not-found -f config/webhook/validating_webhook.yaml
+	$(KUBECTL) delete --ignore-not-found -k config/default
 
 .PHONY: bench
 bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.

@@ -2,7 +2,7 @@ import HTTP
 import Platform
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct HTTPClientTests {
     let client = HTTPClient()
 

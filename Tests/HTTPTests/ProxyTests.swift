@@ -3,7 +3,7 @@ import HTTP
 import TLS
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct ProxyTests {
     /// Answers each request in its own name, and a CONNECT as the server behind it would.
     static func proxy(connectStatus: String = "200 Connected") throws -> ScriptedServer {

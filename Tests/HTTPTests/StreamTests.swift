@@ -2,7 +2,7 @@ import HTTP
 import Platform
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct StreamTests {
     let client = HTTPClient()
     static let long = Duration.seconds(600)

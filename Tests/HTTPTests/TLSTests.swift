@@ -3,7 +3,7 @@ import Platform
 import TLS
 import Testing
 
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct TLSTests {
     static let authority = try! CertificateAuthority.make(commonName: "test authority")
 

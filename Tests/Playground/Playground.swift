@@ -9,8 +9,9 @@ struct Playground {
     private static let namespace = "team-a"
 
     private let names: [String]
-    /// For the store that the clusters share.
-    private let directory: TemporaryDirectory
+    /// What the clusters share: a bucket.
+    private let storage: GCSEmulator
+    private static let store = "gs://leasehold"
 
     init(clusters names: [String]) throws {
         let isValid = names.allSatisfy { $0.wholeMatch(of: /[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?/) != nil }
@@ -19,7 +20,7 @@ struct Playground {
                 "got \(names.joined(separator: " ")); allowed: up to 8 different names of clusters, of a-z, 0-9 and -")
         }
         self.names = names
-        directory = try TemporaryDirectory()
+        storage = try GCSEmulator(bucket: "leasehold")
     }
 
     /// One cluster while it runs.
@@ -75,7 +76,8 @@ struct Playground {
         _ = try await plane.serviceAccount(
             "guestbook-operator", in: Self.namespace, to: Self.kubeconfig(name, "operator"))
         let leasehold = try await plane.startLeasehold(
-            servingAt: port, ["--store", store], log: Self.log(name))
+            servingAt: port, ["--store", Self.store], environment: ["STORAGE_EMULATOR_HOST": storage.url],
+            log: Self.log(name))
         return Cluster(plane: plane, leasehold: leasehold)
     }
 
@@ -101,8 +103,6 @@ struct Playground {
     }
 
     // MARK: - Files
-
-    private var store: String { "file:\(directory.file("store"))" }
 
     /// Of this machine's user only, and of one playground at a time.
     ///
@@ -153,7 +153,9 @@ struct Playground {
             text += "\nIn another terminal, as the operator of \(Self.namespace). \(other) does not lead and rejects:\n"
             text += apply(on: other) + "\n\(leader) leads and accepts:\n" + apply(on: leader)
             text += "\nHand the namespace over, and try both again:\n"
-            text += "  .build/debug/leasehold transfer \(Self.namespace) --to \(other) --store \(store)\n"
+            text +=
+                "  STORAGE_EMULATOR_HOST=\(storage.url) .build/debug/leasehold transfer \(Self.namespace) --to \(other) "
+            text += "--store \(Self.store)\n"
         } else {
             text += "\nIn another terminal, as the operator of \(Self.namespace):\n" + apply(on: leader)
         }

@@ -2,7 +2,7 @@ private import FoundationEssentials
 
 extension ControlPlane {
     package static let systemNamespace = "multi-cluster-leader-election-system"
-    package static let webhookConfiguration = "leader-election-validating-webhook-configuration"
+    package static let webhookConfiguration = "leader-election-webhook"
 
     /// A file or folder of this project.
     package static func projectFile(_ path: String) -> String {
