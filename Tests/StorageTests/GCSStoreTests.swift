@@ -1,7 +1,8 @@
 import FoundationEssentials
-import Storage
 import Support
 import Testing
+
+@testable import Storage
 
 @Suite struct GCSStoreTests {
     private let lease = GCSTrial.lease
@@ -237,5 +238,24 @@ import Testing
         let trial = try GCSTrial()
         try await trial.store.probe()
         try await trial.store.probe()
+    }
+
+    @Test func `probing takes its time where an object takes one write a second`() async throws {
+        let trial = try GCSTrial()
+        trial.emulator.limitsMutations = true
+        try await trial.store.probe()
+        #expect(trial.requests(.write).contains { $0.status == 429 })
+    }
+
+    @Test func `probing gives up on a store that never answers clearly`() async throws {
+        let trial = try GCSTrial()
+        trial.emulator.inject(.answer(429), count: nil) { $0.kind == .write }
+        let error = await #expect(throws: StoreProbeFailure.self) {
+            try await trial.store.probe(pausing: .milliseconds(1))
+        }
+        #expect(
+            error?.description.hasPrefix(
+                "The store could not be tried: gs://trial-bucket/some/prefix/members/~probe may") == true)
+        #expect(trial.requests(.write).count == 5)
     }
 }
