@@ -50,7 +50,7 @@ let package = Package(
         tests("KubernetesTests", ["Kubernetes", "HTTP", "TLS", "Support"]),
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
-        tests("ControllerTests", ["Controller"]),
+        tests("ControllerTests", ["Controller", "Support"]),
         tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
         tests("EndToEndTests", ["Storage", "Election", "HTTP", "TLS", "leasehold", "Support"]),
     ],

@@ -2,7 +2,7 @@ import Support
 import Testing
 
 /// A cluster that can elect but not work (protocol): its API server is gone for longer than `--api-loss-timeout`.
-@Suite(.serialized, .fleet("--api-loss-timeout", "8s", "--shutdown-timeout", "12s")) struct APILossTests {
+@Suite(.serialized, .fleet(["--api-loss-timeout", "8s", "--shutdown-timeout", "12s"])) struct APILossTests {
     enum Outage: String, CaseIterable, CustomTestStringConvertible {
         /// Connections are refused.
         case killed

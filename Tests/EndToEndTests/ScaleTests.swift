@@ -93,7 +93,7 @@ import Testing
     private func nextHeartbeats(_ count: Int, of cluster: TestCluster, _ fleet: Fleet) async {
         let name = cluster.name
         for _ in 0..<count {
-            _ = await fleet.emulator.next { $0.kind == .write && $0.object == "members/\(name)" }
+            _ = await fleet.emulator.request(since: fleet.emulator.mark) { $0.kind == .write && $0.object == "members/\(name)" }
         }
     }
 

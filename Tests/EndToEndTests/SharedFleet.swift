@@ -23,9 +23,14 @@ struct SharedFleet: Sendable {
         var emulator: GCSEmulator { fleet.emulator }
     }
 
-    static func settled() async throws -> Roles {
+    static func settled() async throws -> Roles { try await running().settle() }
+
+    /// For suites whose tests leave it as they found it: the first cluster leads `team-a`, and every Leasehold runs.
+    static func fleet() throws -> Fleet { try running().fleet }
+
+    private static func running() throws -> SharedFleet {
         guard let current else { throw ChildProcess.Failure("the suite has no fleet: give it the trait .fleet()") }
-        return try await current.settle()
+        return current
     }
 
     private func settle() async throws -> Roles {
@@ -90,7 +95,9 @@ struct FleetTrait: SuiteTrait, TestScoping {
 
 extension Trait where Self == FleetTrait {
     /// Two clusters for the suite; see ``SharedFleet/settled()``.
-    static func fleet(_ arguments: String...) -> FleetTrait { FleetTrait(arguments: arguments) }
+    ///
+    /// - Parameter arguments: for every `leasehold run`; they override those of ``Fleet``.
+    static func fleet(_ arguments: [String] = []) -> FleetTrait { FleetTrait(arguments: arguments) }
 }
 
 // MARK: - What these tests ask
