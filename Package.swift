@@ -46,7 +46,7 @@ let package = Package(
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),
-        tests("StorageTests", ["Storage", "HTTP", "TLS", "Support"]),
+        tests("StorageTests", ["Storage", "Platform", "HTTP", "TLS", "Support"]),
         tests("KubernetesTests", ["Kubernetes", "HTTP", "TLS", "Support"]),
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
