@@ -384,7 +384,7 @@ package actor KubernetesController: Contender {
         case .done(let object, let telling):
             kubernetesStatus.noteWrite(chore.name, problem: nil)
             desk.end(namespace, failed: false, at: .now)
-            enqueue([desk.take(object)].compactMap(\.self))
+            enqueue([desk.takeAnswer(object)].compactMap(\.self))
             if let telling {
                 log.info(telling.message, ["namespace": namespace, "reason": telling.reason])
                 events.add(telling.level, telling.reason, namespace, telling.message, at: .now())
