@@ -30,18 +30,11 @@ package final class KubernetesStatus: Sendable {
     private static let problemLife = Duration.seconds(70)
 
     private let state = Locked(State())
-    private let server: String
-    private let lastAnswered: @Sendable () -> Reading?
+    private let client: KubernetesClient
     private let silenceMax: Duration
 
-    package convenience init(_ client: KubernetesClient, timing: Timing) {
-        self.init(server: client.server, timing: timing) { client.lastAnswered }
-    }
-
-    /// - Parameter lastAnswered: when the API server last showed that it works; nil: never.
-    init(server: String, timing: Timing, lastAnswered: @escaping @Sendable () -> Reading?) {
-        self.server = server
-        self.lastAnswered = lastAnswered
+    package init(_ client: KubernetesClient, timing: Timing) {
+        self.client = client
         // Three of the controller's heartbeats in a row without an answer.
         silenceMax = timing.renewInterval * 3 + .seconds(5)
     }
@@ -114,10 +107,10 @@ package final class KubernetesStatus: Sendable {
     private func silence(_ state: State, at now: Reading) -> String? {
         let consequence =
             state.isGivenUp ? "; everything was given back, and is taken part in again when it answers" : ""
-        guard let lastAnswered = lastAnswered() else { return "\(server) has not answered yet" }
+        guard let lastAnswered = client.lastAnswered else { return "\(client.server) has not answered yet" }
         let silence = now.elapsedForWait(since: lastAnswered)
         guard silence > silenceMax || state.isGivenUp else { return nil }
-        return "\(server) has not answered for \(silence.forPeople)\(consequence)"
+        return "\(client.server) has not answered for \(silence.forPeople)\(consequence)"
     }
 
     package func families(at now: Reading = .now()) -> [MetricFamily] {
@@ -139,7 +132,7 @@ package final class KubernetesStatus: Sendable {
             MetricFamily(
                 "leasehold_kubernetes_answer_age_seconds", .gauge,
                 help: "Time since the API server last answered.",
-                lastAnswered().map { [.init(now.elapsedForWait(since: $0).inSeconds)] } ?? []),
+                client.lastAnswered.map { [.init(now.elapsedForWait(since: $0).inSeconds)] } ?? []),
             MetricFamily(
                 "leasehold_events_dropped_total", .counter, help: "Events that were not written, as too many waited.",
                 [.init(Double(state.eventsDropped))]),

@@ -8,19 +8,21 @@ package import Platform
 /// The API server calls no webhook whose certificate it does not trust, and with `failurePolicy: Fail` it then refuses the
 /// write: a wrong bundle is a denial, never an admission.
 package struct WebhookConfigurationKeeper: Sendable {
-    /// Between two looks. A read that finds everything right costs no write.
-    private static let interval = Duration.seconds(10)
-
     private let client: KubernetesClient
     private let name: String
+    private let interval: Duration
     private let authorities: @Sendable () throws -> [UInt8]
     private let log: Log
 
-    /// - Parameter authorities: PEM, as of now.
+    /// - Parameters:
+    ///   - interval: between two looks. A look that finds everything right costs no write.
+    ///   - authorities: PEM, as of now.
     package init(
-        _ name: String, client: KubernetesClient, log: Log, authorities: @escaping @Sendable () throws -> [UInt8]
+        _ name: String, client: KubernetesClient, log: Log, interval: Duration = .seconds(10),
+        authorities: @escaping @Sendable () throws -> [UInt8]
     ) {
         self.name = name
+        self.interval = interval
         self.client = client
         self.log = log
         self.authorities = authorities
@@ -42,7 +44,7 @@ package struct WebhookConfigurationKeeper: Sendable {
             }
             failures.advance(at: .now())
             // Interrupted only at the end.
-            try? await Task.sleep(for: Self.interval, clock: .continuous)
+            try? await Task.sleep(for: interval, clock: .continuous)
         }
     }
 

@@ -42,23 +42,34 @@ extension LeaseStore {
     /// Some services that speak a known protocol ignore its conditions, and nothing else would show it before
     /// two clusters lead. Several processes may do it at once. Writes once, and twice the first time ever.
     package func probe() async throws(StoreProbeFailure) {
+        try await probe(pausing: .seconds(1))
+    }
+
+    /// - Parameter pause: before each write, once one had no clear answer: some stores take one write a second of an object.
+    func probe(pausing pause: Duration) async throws(StoreProbeFailure) {
+        var unclear: StoreProbeFailure?
         for _ in 0..<5 {
-            if try await probeOnce() { return }
+            do throws(StoreProbeFailure) {
+                if try await probeOnce(pausing: unclear == nil ? .zero : pause) { return }
+            } catch {
+                guard case .unanswered(.unclear) = error, !Task.isCancelled else { throw error }
+                unclear = error
+            }
         }
-        throw .disturbed
+        throw unclear ?? .disturbed
     }
 
     /// - Returns: false when another process's probe came in between, so that nothing is known.
-    private func probeOnce() async throws(StoreProbeFailure) -> Bool {
+    private func probeOnce(pausing pause: Duration) async throws(StoreProbeFailure) -> Bool {
         let before: ObjectVersion
         if let found = try await readProbe() {
             before = found.version
         } else {
-            guard let created = try await writeProbe([], replacing: nil) else { return false }
+            guard let created = try await writeProbe([], replacing: nil, after: pause) else { return false }
             before = created
         }
         let body = Array("try \(UInt64.random(in: .min ... .max))\n".utf8)
-        guard let written = try await writeProbe(body, replacing: before) else { return false }
+        guard let written = try await writeProbe(body, replacing: before, after: pause) else { return false }
         guard written != before else { throw .repeatsVersions }
 
         let read = try await readProbe()
@@ -76,8 +87,8 @@ extension LeaseStore {
         guard listed?.version == written else { return false }
         guard listed?.body == body else { throw .listsOtherThanRead }
 
-        if try await writeProbe(body, replacing: nil) != nil { throw .createsOverExisting }
-        if try await writeProbe(body, replacing: before) != nil { throw .ignoresVersions }
+        if try await writeProbe(body, replacing: nil, after: pause) != nil { throw .createsOverExisting }
+        if try await writeProbe(body, replacing: before, after: pause) != nil { throw .ignoresVersions }
         return true
     }
 
@@ -91,8 +102,10 @@ extension LeaseStore {
 
     /// - Returns: nil when the store refused, as the object has another version.
     private func writeProbe(
-        _ body: [UInt8], replacing version: ObjectVersion?
+        _ body: [UInt8], replacing version: ObjectVersion?, after pause: Duration
     ) async throws(StoreProbeFailure) -> ObjectVersion? {
+        // Cancelled while it sleeps: the write itself then fails for that.
+        if pause > .zero { try? await Task.sleep(for: pause, clock: .continuous) }
         do throws(StoreError) {
             return try await write(.probe, body, replacing: version)
         } catch {

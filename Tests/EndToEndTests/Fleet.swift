@@ -12,6 +12,8 @@ final class Fleet: Sendable {
         "--lease-duration", "7s", "--renew-interval", "2s", "--poll-interval", "2s", "--store-timeout", "2s",
         "--grant-duration", "1s", "--commit-margin", "500ms",
     ]
+    /// For tests in which no lease is to run out, however slow the machine.
+    static let patience = ["--lease-duration", "120s"]
 
     let emulator: GCSEmulator
     let clusters: [TestCluster]
@@ -147,7 +149,14 @@ final class TestCluster: Sendable {
     static let guestbook = ControlPlane.projectFile("config/samples/guestbook.yaml")
 
     /// Whether the operator's write would be admitted now.
-    func admits() async throws -> Bool {
-        try await asOperator("apply", "--dry-run=server", "--filename", Self.guestbook).code == 0
+    func admits() async throws -> Bool { try await tryAsOperator().code == 0 }
+
+    /// What the operator is told who only tries to write: something new, since kubectl applies no change without asking.
+    func tryAsOperator() async throws -> ControlPlane.Outcome {
+        try await asOperator(
+            "create", "--dry-run=server", "--filename", "-",
+            input: """
+                {"apiVersion": "webapp.my.domain/v1", "kind": "Guestbook", "metadata": {"generateName": "try-"}}
+                """)
     }
 }

@@ -1,4 +1,5 @@
 import Platform
+import Support
 import Testing
 
 @testable import Kubernetes
@@ -71,7 +72,7 @@ struct ClientTests {
 
     @Test(arguments: writes)
     func `each write is sent as the API wants it and gives back what is stored`(write: Write) async throws {
-        let server = try ScriptedServer { _ in .json(200, Self.stored) }
+        let server = try ScriptedAPIServer { _ in .json(200, Self.stored) }
         let lease = try await write.send(Sample.client(server))
         #expect(lease.metadata.uid == "u" && lease.metadata.resourceVersion == "7")
         let request = try await server.next()
@@ -88,7 +89,7 @@ struct ClientTests {
     }
 
     @Test func `what is applied is valid YAML, whatever its strings hold`() async throws {
-        let server = try ScriptedServer { _ in .json(200, Self.stored) }
+        let server = try ScriptedAPIServer { _ in .json(200, Self.stored) }
         var lease = Self.lease
         lease.spec.holderIdentity = "a/b\"\u{7F}\u{85}\u{2028}é\u{1F600}\n"
         _ = try await Sample.client(server).apply(lease, fieldManager: "me", force: true)
@@ -97,7 +98,7 @@ struct ClientTests {
     }
 
     @Test func `reads and deletes name one object`() async throws {
-        let server = try ScriptedServer { $0.method == "GET" ? .json(200, Self.stored) : .json(200, "{}") }
+        let server = try ScriptedAPIServer { $0.method == "GET" ? .json(200, Self.stored) : .json(200, "{}") }
         let client = try Sample.client(server)
         #expect(try await client.read(LeaseObject.self, "lease-gsc", namespace: "team-a").spec.holderIdentity == "east")
         try await client.delete(LeaseObject.self, "lease-gsc", namespace: "team-a")
@@ -109,7 +110,7 @@ struct ClientTests {
 
     @Test(arguments: ["", ".", "..", "a/b", "a%2Fb"])
     func `a name that could address something else is never sent`(name: String) async throws {
-        let server = try ScriptedServer { _ in .json(200, "{}") }
+        let server = try ScriptedAPIServer { _ in .json(200, "{}") }
         let client = try Sample.client(server)
         let asName = await #expect(throws: KubernetesError.self) {
             try await client.delete(LeaseObject.self, name, namespace: "team-a")
@@ -129,7 +130,7 @@ struct ClientTests {
     // MARK: Errors
 
     struct Refusal: CustomTestStringConvertible, Sendable {
-        let answer: ScriptedServer.Answer
+        let answer: ScriptedAPIServer.Answer
         let onRead: KubernetesError.Code
         let onWrite: KubernetesError.Code
         let text: String
@@ -189,7 +190,7 @@ struct ClientTests {
     func `an answer that is no success says what was tried, what happened and what to do`(
         refusal: Refusal
     ) async throws {
-        let server = try ScriptedServer { _ in refusal.answer }
+        let server = try ScriptedAPIServer { _ in refusal.answer }
         let client = try Sample.client(server)
         let onRead = await #expect(throws: KubernetesError.self) {
             try await client.read(LeaseObject.self, "lease-gsc", namespace: "team-a")
@@ -204,7 +205,7 @@ struct ClientTests {
     }
 
     @Test func `an answer that never comes is unclear for a write only`() async throws {
-        let server = try ScriptedServer { _ in .none }
+        let server = try ScriptedAPIServer { _ in .none }
         let client = try Sample.client(server)
         let onWrite = await #expect(throws: KubernetesError.self) { try await client.create(Self.lease) }
         #expect(onWrite?.code == .unclear)
@@ -217,14 +218,14 @@ struct ClientTests {
     }
 
     @Test func `a success that cannot be read is not trusted`() async throws {
-        let server = try ScriptedServer { _ in .json(200, "<html>Welcome</html>") }
+        let server = try ScriptedAPIServer { _ in .json(200, "<html>Welcome</html>") }
         let error = await #expect(throws: KubernetesError.self) { try await Sample.client(server).create(Self.lease) }
         #expect(error?.code == .unclear)
         #expect(error?.message.contains("no proxy answers in its place") == true)
     }
 
     @Test func `a list without an end is given up`() async throws {
-        let server = try ScriptedServer { _ in .json(200, Sample.list([], version: 1, next: "more")) }
+        let server = try ScriptedAPIServer { _ in .json(200, Sample.list([], version: 1, next: "more")) }
         let client = try Sample.client(server, rate: RateLimit(callsPerSecond: 1_000_000, burst: 10_000))
         let error = await #expect(throws: KubernetesError.self) { try await client.list(NamespaceObject.self) }
         #expect(error?.message.contains("has not ended after 4000 pages") == true)
@@ -233,7 +234,7 @@ struct ClientTests {
     // MARK: The rate limit
 
     @Test func `urgent calls pass those that wait for their turn`() async throws {
-        let server = try ScriptedServer { _ in .json(200, Self.stored) }
+        let server = try ScriptedAPIServer { _ in .json(200, Self.stored) }
         // One call now and the next in an hour.
         let client = try Sample.client(server, rate: RateLimit(callsPerSecond: 1 / 3600, burst: 1))
         _ = try await client.read(LeaseObject.self, "first", namespace: "n")

@@ -19,12 +19,12 @@ struct CredentialsTests {
     /// A pod's files, and an API server that knows one token.
     private struct Pod {
         let files: TemporaryDirectory
-        let server: ScriptedServer
+        let server: ScriptedAPIServer
         let known = Locked("first")
 
         init() throws {
             files = try TemporaryDirectory()
-            server = try ScriptedServer(CredentialsTests.context(CredentialsTests.authority)) { [known] request in
+            server = try ScriptedAPIServer(CredentialsTests.context(CredentialsTests.authority)) { [known] request in
                 request.headers["authorization"] == "Bearer \(known.withLock { $0 })"
                     ? .json(200, Sample.namespace("n")) : .status(401, "Unauthorized")
             }
@@ -106,7 +106,7 @@ struct CredentialsTests {
     }
 
     @Test func `a token that cannot change is not tried again`() async throws {
-        let server = try ScriptedServer { $0.path.hasSuffix("x") ? .status(401, "Unauthorized") : .json(200, "{}") }
+        let server = try ScriptedAPIServer { $0.path.hasSuffix("x") ? .status(401, "Unauthorized") : .json(200, "{}") }
         let client = try Sample.client(server)
         let error = await #expect(throws: KubernetesError.self) { try await client.read(NamespaceObject.self, "x") }
         #expect(error?.code == .unauthorized)
@@ -147,7 +147,7 @@ struct CredentialsTests {
     @Test func `a new authority is trusted by connections made after it`() async throws {
         let pod = try Pod()
         let other = try CertificateAuthority.make(commonName: "two")
-        let moved = try ScriptedServer(Self.context(other)) { _ in .json(200, Sample.namespace("n")) }
+        let moved = try ScriptedAPIServer(Self.context(other)) { _ in .json(200, Sample.namespace("n")) }
         let clock = Locked(Int64(0))
         let environment = ["KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "\(moved.port)"]
         let client = Sample.client(

@@ -99,7 +99,7 @@ struct KubeconfigTests {
         let context = try ServerContext(
             identity: authority.issue(commonName: "api", names: [.dns("api.internal")], purpose: .server),
             clientAuthorities: [authority.certificate])
-        let server = try ScriptedServer(context) { _ in .json(200, Sample.namespace("n")) }
+        let server = try ScriptedAPIServer(context) { _ in .json(200, Sample.namespace("n")) }
         let identity = try authority.issue(commonName: "admin", names: [], purpose: .client)
         try Certificate.write([authority.certificate], to: files.file("ca.pem"))
         try Certificate.write(identity.chain, to: files.file("client.pem"))

@@ -1,4 +1,5 @@
 import Platform
+import Support
 
 @testable import Kubernetes
 
@@ -7,13 +8,13 @@ enum Sample {
     static let quiet = Log { _ in }
 
     static func credentials(
-        _ server: ScriptedServer, _ user: KubernetesCredentials.User = .token("sample")
+        _ server: ScriptedAPIServer, _ user: KubernetesCredentials.User = .token("sample")
     ) throws -> KubernetesCredentials {
         try KubernetesCredentials(server: server.url, trust: .fixed(.system), user: user)
     }
 
     static func client(
-        _ server: ScriptedServer, rate: RateLimit = RateLimit(), log: Log = quiet, pauses: Pauses = Pauses()
+        _ server: ScriptedAPIServer, rate: RateLimit = RateLimit(), log: Log = quiet, pauses: Pauses = Pauses()
     ) throws -> KubernetesClient {
         client(try credentials(server), rate: rate, log: log, pauses: pauses)
     }
@@ -64,11 +65,11 @@ final class LogLines: Sendable {
 
 /// Gives out the answers of a script one after the other; the last one again and again.
 final class Script: Sendable {
-    private let answers: Locked<[ScriptedServer.Answer]>
+    private let answers: Locked<[ScriptedAPIServer.Answer]>
 
-    init(_ answers: ScriptedServer.Answer...) { self.answers = Locked(answers) }
+    init(_ answers: ScriptedAPIServer.Answer...) { self.answers = Locked(answers) }
 
-    func next() -> ScriptedServer.Answer {
+    func next() -> ScriptedAPIServer.Answer {
         answers.withLock { $0.count > 1 ? $0.removeFirst() : $0[0] }
     }
 }

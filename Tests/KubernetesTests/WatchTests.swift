@@ -1,4 +1,5 @@
 import Platform
+import Support
 import Testing
 
 @testable import Kubernetes
@@ -29,11 +30,11 @@ struct WatchTests {
     }
 
     /// - Parameter lists, watches: the answers to lists and to watches.
-    private static func server(_ lists: Script, _ watches: Script) throws -> ScriptedServer {
-        try ScriptedServer { $0.isWatch ? watches.next() : lists.next() }
+    private static func server(_ lists: Script, _ watches: Script) throws -> ScriptedAPIServer {
+        try ScriptedAPIServer { $0.isWatch ? watches.next() : lists.next() }
     }
 
-    private static func list(_ names: String..., version: Int) -> ScriptedServer.Answer {
+    private static func list(_ names: String..., version: Int) -> ScriptedAPIServer.Answer {
         .json(200, Sample.list(names.map { Sample.namespace($0) }, version: version))
     }
 
@@ -89,7 +90,7 @@ struct WatchTests {
         for version in ["3", "9", "12"] { #expect(try await server.next().query["resourceVersion"] == version) }
     }
 
-    static let expiries: [ScriptedServer.Answer] = [
+    static let expiries: [ScriptedAPIServer.Answer] = [
         .status(410, "Expired"), .status(410, "Gone"), .stream(Feed(.say(Sample.expired))),
     ]
 
@@ -110,7 +111,7 @@ struct WatchTests {
     }
 
     @Test func `a list whose pages expire is read again in one piece`() async throws {
-        let server = try ScriptedServer { request in
+        let server = try ScriptedAPIServer { request in
             switch (request.query["continue"], request.query["limit"]) {
             case (nil, "500"?): .json(200, Sample.list([Sample.namespace("old")], version: 1, next: "p2"))
             case ("p2"?, _): .status(410, "Expired")

@@ -1,7 +1,9 @@
 import FoundationEssentials
-import Storage
+import Platform
 import Support
 import Testing
+
+@testable import Storage
 
 @Suite struct GCSStoreTests {
     private let lease = GCSTrial.lease
@@ -241,5 +243,33 @@ import Testing
         let trial = try GCSTrial()
         try await trial.store.probe()
         try await trial.store.probe()
+    }
+
+    @Test(arguments: 0..<4)
+    func `probing goes on when one of its writes came too soon after another`(write: Int) async throws {
+        let trial = try GCSTrial()
+        // The probe writes, in this order: from nothing, over that, as if from nothing, over what is gone.
+        let seen = Locked(0)
+        trial.emulator.inject(.answer(429)) { request in
+            request.kind == .write
+                && seen.withLock {
+                    $0 += 1
+                    return $0 == write + 1
+                }
+        }
+        try await trial.store.probe(pausing: .milliseconds(1))
+        #expect(trial.requests(.write).map(\.status).filter { $0 == 429 }.count == 1)
+    }
+
+    @Test func `probing gives up on a store that never answers clearly`() async throws {
+        let trial = try GCSTrial()
+        trial.emulator.inject(.answer(429), count: nil) { $0.kind == .write }
+        let error = await #expect(throws: StoreProbeFailure.self) {
+            try await trial.store.probe(pausing: .milliseconds(1))
+        }
+        #expect(
+            error?.description.hasPrefix(
+                "The store could not be tried: gs://trial-bucket/some/prefix/members/~probe may") == true)
+        #expect(trial.requests(.write).count == 5)
     }
 }

@@ -48,6 +48,11 @@ extension ControlPlane {
     /// - Returns: what it wrote to standard output.
     @discardableResult
     package func run(_ arguments: String..., input: String? = nil) async throws -> String {
+        try await run(arguments, input: input)
+    }
+
+    @discardableResult
+    package func run(_ arguments: [String], input: String? = nil) async throws -> String {
         let outcome = try await kubectl(arguments, input: input)
         guard outcome.code == 0 else {
             throw ChildProcess.Failure("kubectl \(arguments.joined(separator: " ")) on \(name): \(outcome)")

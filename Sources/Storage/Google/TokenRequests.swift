@@ -117,8 +117,7 @@ final class TokenRequests: Sendable {
             place = path
             bytes = try GoogleCredential.contents(of: path)
         case .url(let url, let headers):
-            // The whole URL may hold a secret.
-            place = "the credential_source's url"
+            place = url
             let response = try await answer(
                 HTTPRequest(.get, url, headers: headers), direct, "Check the credential_source of \(account.file)",
                 by: deadline)

@@ -1,35 +1,35 @@
-import CLinux
-import Dispatch
-import Glibc
-import Platform
-import Support
-import TLS
-
-@testable import Kubernetes
+private import CLinux
+private import Dispatch
+private import Glibc
+private import Platform
+package import TLS
 
 /// An API server by a script, on 127.0.0.1: answers each request by a function, over HTTP or HTTPS.
-final class ScriptedServer: Sendable {
-    struct Request: Sendable, CustomStringConvertible {
-        let method: String
-        let path: String
+package final class ScriptedAPIServer: Sendable {
+    package struct Request: Sendable, CustomStringConvertible {
+        package let method: String
+        /// Without the query.
+        package let path: String
         /// Decoded.
-        let query: [String: String]
+        package let query: [String: String]
         /// By their names in small letters.
-        let headers: [String: String]
-        let body: String
+        package let headers: [String: String]
+        package let body: String
 
-        var isWatch: Bool { query["watch"] == "1" }
-        var description: String { "\(method) \(path)\(isWatch ? " (watch)" : "")" }
+        package var isWatch: Bool { query["watch"] == "1" }
+        package var description: String { "\(method) \(path)\(isWatch ? " (watch)" : "")" }
     }
 
-    enum Answer: Sendable {
+    package enum Answer: Sendable {
         case json(Int, String, headers: [String: String] = [:])
         /// 200, and what the feed says.
         case stream(Feed)
         /// The connection ends without an answer.
         case none
 
-        static func status(_ code: Int, _ reason: String, _ message: String = "no", _ rest: String = "") -> Answer {
+        package static func status(_ code: Int, _ reason: String, _ message: String = "no", _ rest: String = "")
+            -> Answer
+        {
             .json(
                 code,
                 #"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"\#(reason)","message":"\#(message)","#
@@ -37,19 +37,19 @@ final class ScriptedServer: Sendable {
         }
     }
 
-    let url: String
-    let port: Int
+    package let url: String
+    package let port: Int
     /// Every request, in the order in which they came.
-    let requests = Inbox<Request>()
+    package let requests = Inbox<Request>()
     /// How many connections have come.
-    var connections: Int { accepted.withLock { $0 } }
+    package var connections: Int { accepted.withLock { $0 } }
 
     private let listener: Int32
     private let accepted = Locked(0)
     private let answer: @Sendable (Request) -> Answer
 
     /// - Parameter answer: called by several threads.
-    init(_ context: ServerContext? = nil, answer: @escaping @Sendable (Request) -> Answer) throws {
+    package init(_ context: ServerContext? = nil, answer: @escaping @Sendable (Request) -> Answer) throws {
         self.answer = answer
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
@@ -73,7 +73,7 @@ final class ScriptedServer: Sendable {
                 accepted.withLock { $0 += 1 }
                 DispatchQueue(label: "leasehold.test.connection").async {
                     defer { close(socket) }
-                    guard let wire = try? ServerWire(socket, context) else { return }
+                    guard let wire = try? ScriptedWire(socket, context) else { return }
                     while let request = wire.request() {
                         requests.put(request)
                         guard wire.send(answer(request)) else { return }
@@ -87,21 +87,21 @@ final class ScriptedServer: Sendable {
     deinit { shutdown(listener, Int32(SHUT_RDWR)) }
 
     /// The next request that is one.
-    func next(_ isOne: (Request) -> Bool = { _ in true }) async throws -> Request {
+    package func next(_ isOne: (Request) -> Bool = { _ in true }) async throws -> Request {
         while true {
             let request = try await requests.take()
             if isOne(request) { return request }
         }
     }
 
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
     }
 }
 
 /// What a test says to one watch, piece by piece.
-final class Feed: Sendable {
-    enum Order: Sendable {
+package final class Feed: Sendable {
+    package enum Order: Sendable {
         case say(String)
         /// The answer is complete.
         case end
@@ -113,17 +113,17 @@ final class Feed: Sendable {
     /// Counts the orders that nobody has taken.
     let descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     /// When the client has closed the connection.
-    let closed = Inbox<Void>()
+    package let closed = Inbox<Void>()
 
     deinit { close(descriptor) }
 
-    init(_ first: Order...) {
+    package init(_ first: Order...) {
         for order in first { add(order) }
     }
 
-    func say(_ text: String) { add(.say(text)) }
-    func end() { add(.end) }
-    func breakOff() { add(.breakOff) }
+    package func say(_ text: String) { add(.say(text)) }
+    package func end() { add(.end) }
+    package func breakOff() { add(.breakOff) }
 
     private func add(_ order: Order) {
         orders.withLock { $0.append(order) }
@@ -138,16 +138,16 @@ final class Feed: Sendable {
 }
 
 /// Things that happen elsewhere, to be waited for one after the other.
-final class Inbox<Item: Sendable>: Sendable {
+package final class Inbox<Item: Sendable>: Sendable {
     private let stream: AsyncStream<Item>
     private let source: AsyncStream<Item>.Continuation
 
-    init() { (stream, source) = AsyncStream.makeStream() }
+    package init() { (stream, source) = AsyncStream.makeStream() }
 
-    func put(_ item: Item) { source.yield(item) }
+    package func put(_ item: Item) { source.yield(item) }
 
     /// - Throws: when the test was cancelled, by its time limit.
-    func take() async throws -> Item {
+    package func take() async throws -> Item {
         for await item in stream { return item }
         throw CancellationError()
     }

@@ -1,8 +1,8 @@
-import Glibc
-import TLS
+private import Glibc
+internal import TLS
 
-/// The server's end of one connection, of which a thread of its own takes care: HTTP/1.1, plain or in TLS.
-final class ServerWire {
+/// The server's end of one connection of ``ScriptedAPIServer``, of which a thread of its own takes care: HTTP/1.1, plain or in TLS.
+final class ScriptedWire {
     private let socket: Int32
     private var tls: TLSConnection?
     private var received: [UInt8] = []
@@ -18,13 +18,13 @@ final class ServerWire {
                 return
             case .wantsRead: wait(POLLIN)
             case .wantsWrite: wait(POLLOUT)
-            case .closed, .failed: throw ScriptedServer.Failure(description: "no handshake")
+            case .closed, .failed: throw ScriptedAPIServer.Failure(description: "no handshake")
             }
         }
     }
 
     /// nil: the client has gone.
-    func request() -> ScriptedServer.Request? {
+    func request() -> ScriptedAPIServer.Request? {
         while true {
             if let end = received.firstRange(of: Array("\r\n\r\n".utf8)) {
                 let head = String(decoding: received[..<end.lowerBound], as: UTF8.self)
@@ -35,7 +35,7 @@ final class ServerWire {
         }
     }
 
-    private func request(_ head: String) -> ScriptedServer.Request? {
+    private func request(_ head: String) -> ScriptedAPIServer.Request? {
         let lines = head.split(separator: "\r\n")
         let first = lines[0].split(separator: " ")
         var headers: [String: String] = [:]
@@ -64,7 +64,7 @@ final class ServerWire {
     }
 
     /// - Returns: whether the connection goes on.
-    func send(_ answer: ScriptedServer.Answer) -> Bool {
+    func send(_ answer: ScriptedAPIServer.Answer) -> Bool {
         switch answer {
         case .none: return false
         case .json(let status, let body, let headers):

@@ -1,0 +1,74 @@
+import Election
+import Testing
+
+@testable import Controller
+
+struct RepeatedFailuresTests {
+    private let lines = Lines()
+    private var failures: RepeatedFailures
+
+    init() { failures = RepeatedFailures(lines.log) }
+
+    private func at(_ seconds: Int64) -> Reading {
+        Reading(
+            boottime: seconds * 1_000_000_000, realtime: seconds * 1_000_000_000, monotonicRaw: seconds * 1_000_000_000)
+    }
+
+    @Test mutating func `a failure is told at once, and its repetitions once a minute, with the latest text`() {
+        failures.failed("uid", "no answer", at: at(0))
+        for second in Int64(1)...5 {
+            failures.failed("uid", "no answer (try \(second))", at: at(second))
+            failures.advance(at: at(second))
+        }
+        #expect(lines.all.count == 1)
+        #expect(lines.contains("no answer"))
+        failures.advance(at: at(59))
+        #expect(lines.all.count == 1)
+        failures.advance(at: at(60))
+        #expect(lines.all.count == 2)
+        #expect(lines.contains("no answer (try 5) (5 more of these in the last 60 s)"), "\(lines.all)")
+        failures.failed("uid", "no answer", at: at(61))
+        #expect(lines.all.count == 2, "it is still the same trouble")
+    }
+
+    @Test mutating func `a failure that came once is told anew after a minute`() {
+        failures.failed("uid", "no answer", at: at(0))
+        failures.advance(at: at(60))
+        #expect(lines.all.count == 1, "there is nothing to count")
+        failures.failed("uid", "no answer", at: at(61))
+        #expect(lines.all.count == 2)
+    }
+
+    @Test mutating func `failures of different keys do not hide each other`() {
+        failures.failed("create forbidden", "no right", at: at(0))
+        failures.failed("store", "no bucket", at: at(0))
+        #expect(lines.contains("no right") && lines.contains("no bucket"))
+    }
+
+    @Test mutating func `what is held back is told at the end`() {
+        failures.failed("store", "no bucket", at: at(0))
+        failures.failed("store", "no bucket", at: at(1))
+        failures.failed("uid", "no answer", at: at(1))
+        failures.end(at: at(2))
+        #expect(lines.contains("no bucket (1 more of these in the last 2 s)"), "\(lines.all)")
+        #expect(lines.all.count == 3)
+    }
+
+    @Test mutating func `a clock that is set forward brings no count early`() {
+        failures.failed("store", "no bucket", at: at(0))
+        failures.failed("store", "no bucket", at: at(1))
+        var later = at(2)
+        later.realtime += 3_600_000_000_000
+        failures.advance(at: later)
+        #expect(lines.all.count == 1)
+    }
+
+    @Test mutating func `what is told in another way is first once a minute`() {
+        let first = failures.isFirst("not found", at: at(0))
+        let second = failures.isFirst("not found", at: at(30))
+        failures.advance(at: at(60))
+        let third = failures.isFirst("not found", at: at(61))
+        #expect([first, second, third] == [true, false, true])
+        #expect(lines.all.isEmpty)
+    }
+}
