@@ -26,6 +26,8 @@ struct Node {
     private let board: LeadershipBoard
     private let status: ElectionStatus
     private let admissions = AdmissionCounters()
+    /// What was warned of while the store is opened, which may take many tries; nil: it is open.
+    private let openingWarnings = Locked<Set<String>?>([])
 
     /// - Throws: ``UsageError`` when the flags do not go together.
     init(_ options: RunOptions, console: Console) throws {
@@ -252,14 +254,20 @@ struct Node {
             // A little sooner than the election gives a call up, so that it hears what the store was waiting for.
             let store = try await address.open(
                 timeout: timing.requestTimeout * 9 / 10,
-                access: options.store.access(console.environment) { [log] in log.warning($0) })
+                access: options.store.access(console.environment, warn: warn))
             try await store.probe()
+            openingWarnings.withLock { $0 = nil }
             return store
         } catch let error as StoreError {
             throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
         } catch let error as StoreProbeFailure {
             throw CommandFailure("the store \(address) cannot be used: \(error)")
         }
+    }
+
+    @Sendable private func warn(_ sentence: String) {
+        let isNew = openingWarnings.withLock { $0?.insert(sentence).inserted ?? true }
+        if isNew { log.warning(sentence) }
     }
 
     /// Each connection needs a descriptor, and the limit that shells give is often too low (setrlimit(2)).

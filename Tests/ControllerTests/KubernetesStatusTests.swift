@@ -70,7 +70,9 @@ struct KubernetesStatusTests {
         #expect(problems()["Lease objects are watched"] == nil)
         status.note(.leases, trouble: "again")
         status.noteSynced(.leases)
-        #expect(problems()["Lease objects are watched"] == nil, "a list shows that it works")
+        #expect(problems()["Lease objects are watched"] == "again", "a list without a watch sees changes late")
+        status.note(.leases, trouble: nil)
+        #expect(problems()["Lease objects are watched"] == nil)
         #expect(metric(#"leasehold_watch_troubles_total{watched="leases"} 2"#))
         #expect(metric(#"leasehold_watch_troubles_total{watched="namespaces"} 0"#))
     }
@@ -86,10 +88,23 @@ struct KubernetesStatusTests {
         #expect(problems()["Lease objects are written"] == (isProblem ? "no" : nil))
         status.noteWrite("status", problem: nil)
         #expect(problems()["Lease objects are written"] == (isProblem ? "no" : nil), "another kind of write")
-        status.noteWrite("create", problem: nil)
+        #expect(status.noteWrite("create", problem: nil) == isProblem, "whether it has ended one")
         #expect(problems()["Lease objects are written"] == nil)
         #expect(metric(#"leasehold_kubernetes_writes_total{kind="create",outcome="failed"} 1"#))
         #expect(metric(#"leasehold_kubernetes_writes_total{kind="create",outcome="ok"} 1"#))
+    }
+
+    @Test func `a refusal that does not come again is over: its namespace may be gone, and never be written again`() {
+        let start = Reading.now()
+        func problem(after seconds: Int64) -> String? {
+            var now = start
+            now.boottime += seconds * 1_000_000_000
+            now.monotonicRaw += seconds * 1_000_000_000
+            return problems(at: now)["Lease objects are written"]
+        }
+        status.noteWrite("create", problem: KubernetesError(.forbidden, "no"), at: start)
+        #expect(problem(after: 70) == "no")
+        #expect(problem(after: 71) == nil)
     }
 
     @Test func `a lost Event is counted, and no problem`() {

@@ -7,7 +7,8 @@ import Testing
 
 @Suite struct GCSStoreTests {
     private let lease = GCSTrial.lease
-    private let record = Array(#"{"holderIdentity":"east","term":7}"#.utf8 + [10])
+    /// In several lines, as the election writes them for people.
+    private let record = Array("{\n  \"holderIdentity\" : \"east\",\n  \"term\" : 7\n}\n".utf8)
 
     // MARK: - What is written
 
@@ -17,7 +18,7 @@ import Testing
         #expect(trial.emulator.names(in: GCSTrial.bucket) == ["some/prefix/leases/team-a"])
         #expect(trial.body(of: lease) == record)
         let metadata = trial.emulator.metadata(of: GCSTrial.key(lease), in: GCSTrial.bucket)
-        #expect(metadata == ["record": #"{"holderIdentity":"east","term":7}"#])
+        #expect(metadata == ["record": #"{\n  "holderIdentity" : "east",\n  "term" : 7\n}"#])
         #expect(trial.emulator.cacheControl(of: GCSTrial.key(lease), in: GCSTrial.bucket) == "no-store")
         let write = try #require(trial.requests(.write).first)
         #expect(write.query["ifGenerationMatch"] == "0")
@@ -34,7 +35,7 @@ import Testing
 
     @Test(arguments: [
         Body("longer than metadata may be", repeatElement(UInt8(ascii: "a"), count: 9000)),
-        Body("two lines", "a\nb".utf8),
+        Body("longer with its lines marked", repeatElement(UInt8(ascii: "\n"), count: 5000)),
         Body("beyond ASCII", "caf\u{e9}".utf8), Body("no text", [0xFF]), Body("an empty line", [10]),
         Body("a control character", "a\u{7f}".utf8), Body("nothing", []),
     ])
@@ -47,11 +48,13 @@ import Testing
         #expect(try await trial.store.list(.leases) == [object])
     }
 
-    @Test(arguments: ["a", "a\n", "a\n\n", "\"\\\u{20}~\n"])
-    func `a body comes back with exactly its line feeds`(text: String) async throws {
+    @Test(arguments: ["a", "a\n", "a\n\n", "\n\na", "\"\\\u{20}~\n", #"a\nb\\n\"#, "a\\\nb\n"])
+    func `a body comes back from its metadata with exactly its line feeds`(text: String) async throws {
         let trial = try GCSTrial()
         _ = try await trial.store.write(lease, Array(text.utf8), replacing: nil)
+        let mark = trial.emulator.mark
         #expect(try await trial.store.read(lease)?.body == Array(text.utf8))
+        #expect(trial.emulator.counts(since: mark) == [.get: 1])
     }
 
     @Test func `a body that is too large for a record is refused before it is sent`() async throws {
@@ -117,13 +120,14 @@ import Testing
     @Test func `metadata that is not the object's content is not believed`() async throws {
         let trial = try GCSTrial()
         for (number, metadata) in [
-            nil, [:], ["record": "forged!"], ["record": "content and more"], ["other": "content"],
+            nil, [:], ["record": "forged!"], ["record": "content and more"], ["record": #"content\"#],
+            ["record": #"con\tent"#], ["other": "content"],
         ].enumerated() as EnumeratedSequence<[[String: String]?]> {
             let name = ObjectName(.leases, "n\(number)")!
             trial.put(Array("content".utf8), at: name, metadata: metadata)
             #expect(try await trial.store.read(name)?.body == Array("content".utf8))
         }
-        #expect(try await trial.store.list(.leases).map(\.body) == Array(repeating: Array("content".utf8), count: 5))
+        #expect(try await trial.store.list(.leases).map(\.body) == Array(repeating: Array("content".utf8), count: 7))
     }
 
     @Test func `an object made by hand is replaced by its version as any other`() async throws {

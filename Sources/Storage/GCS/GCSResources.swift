@@ -23,8 +23,7 @@ struct GCSItem: Decodable, Sendable {
     /// by hand, does not match and is not used.
     var body: [UInt8]? {
         if size == "0" { return [] }
-        guard let record = metadata?.record, let crc32c else { return nil }
-        var body = Array(record.utf8)
+        guard let record = metadata?.record, let crc32c, var body = Self.lines(of: record) else { return nil }
         if size == String(body.count + 1) { body.append(UInt8(ascii: "\n")) }
         guard size == String(body.count), crc32c == CRC32C(of: body).base64 else { return nil }
         return body
@@ -33,12 +32,45 @@ struct GCSItem: Decodable, Sendable {
     /// The metadata for a body; nil when it does not fit there.
     ///
     /// Only printable ASCII: control characters and others have no safe form in the headers of the XML API, in
-    /// which metadata is handed out too. So the line feed at the end of a record is left out, and told from the size.
+    /// which metadata is handed out too. So the line feed at the end of a record is left out, and told from the size;
+    /// those between its lines are written as `\n`, and `\` as `\\`.
     static func metadata(for body: [UInt8]) -> Metadata? {
-        let line = body.last == UInt8(ascii: "\n") ? body.dropLast() : body[...]
-        guard !line.isEmpty, line.count <= recordBytesMax, line.allSatisfy({ 0x20...0x7E ~= $0 }) else { return nil }
-        return Metadata(record: String(decoding: line, as: UTF8.self))
+        let lines = body.last == lineFeed ? body.dropLast() : body[...]
+        guard !lines.isEmpty, lines.count <= recordBytesMax else { return nil }
+        var record: [UInt8] = []
+        record.reserveCapacity(lines.count)
+        for byte in lines {
+            switch byte {
+            case lineFeed: record += [backslash, UInt8(ascii: "n")]
+            case backslash: record += [backslash, backslash]
+            case 0x20...0x7E: record.append(byte)
+            default: return nil
+            }
+        }
+        return record.count <= recordBytesMax ? Metadata(record: String(decoding: record, as: UTF8.self)) : nil
     }
+
+    /// What ``metadata(for:)`` made the text from; nil: nothing.
+    private static func lines(of record: String) -> [UInt8]? {
+        var lines: [UInt8] = []
+        lines.reserveCapacity(record.utf8.count)
+        var bytes = record.utf8.makeIterator()
+        while let byte = bytes.next() {
+            guard byte == backslash else {
+                lines.append(byte)
+                continue
+            }
+            switch bytes.next() {
+            case UInt8(ascii: "n"): lines.append(lineFeed)
+            case backslash: lines.append(backslash)
+            default: return nil
+            }
+        }
+        return lines
+    }
+
+    private static let lineFeed = UInt8(ascii: "\n")
+    private static let backslash = UInt8(ascii: "\\")
 }
 
 /// One page of a list.
