@@ -32,7 +32,9 @@ struct AdmissionDoor: Sendable {
 
         var isAdmitted: Bool { verdict == .admitted }
 
-        var description: String { "\(cluster)'s \(kind.rawValue): \(verdict) after \(received - sent): \(text)" }
+        var description: String {
+            "\(cluster)'s \(kind.rawValue): \(verdict) after \(received - sent): \(text.prefix(500))"
+        }
     }
 
     let cluster: String

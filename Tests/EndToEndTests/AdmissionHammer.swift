@@ -114,10 +114,8 @@ struct AdmissionRecord: Sendable {
 
     /// Expects that these clusters admitted, each in one go and in this order, never two at once.
     func expectTurns(_ clusters: [TestCluster], sourceLocation: SourceLocation = #_sourceLocation) {
-        let tenures = tenures
-        #expect(
-            tenures.map(\.cluster) == clusters.map(\.name), "\(tenures)\n\(Self.logs(clusters))",
-            sourceLocation: sourceLocation)
+        let (tenures, expected) = (tenures.map(\.cluster), clusters.map(\.name))
+        #expect(tenures == expected, "\(Self.logs(clusters))", sourceLocation: sourceLocation)
         expectNoOverlap(of: clusters, sourceLocation: sourceLocation)
     }
 
@@ -131,10 +129,9 @@ struct AdmissionRecord: Sendable {
     ///
     /// - Parameter clusters: whose logs tell more.
     func expectNoOverlap(of clusters: [TestCluster], sourceLocation: SourceLocation = #_sourceLocation) {
-        let overlaps = overlaps
-        #expect(
-            overlaps.isEmpty, "two clusters admitted at once: \(overlaps)\n\(Self.logs(clusters))",
-            sourceLocation: sourceLocation)
+        guard let (one, next) = overlaps.first else { return }
+        Issue.record(
+            "two clusters admitted at once:\n\(one)\n\(next)\n\(Self.logs(clusters))", sourceLocation: sourceLocation)
     }
 
     private static func logs(_ clusters: [TestCluster]) -> String {
