@@ -64,7 +64,7 @@ demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail
 	@scripts/demo.sh $(RELEASE)
 
 .PHONY: clusters
-clusters: ## Real API servers with Leasehold on this machine, to try kubectl on: CLUSTERS="east west". Until Ctrl-C.
+clusters: ## Real API servers on this machine, with Leasehold, to try kubectl on: CLUSTERS="east west".
 	@scripts/packages.sh $(BUILD_PACKAGES)
 	@scripts/control-plane.sh >/dev/null
 	swift build --no-color-diagnostics --product leasehold
@@ -92,7 +92,7 @@ deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=.
 	@KUBECTL='$(KUBECTL)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' | $(KUBECTL) apply $(APPLY_FLAGS) -f -
 
 .PHONY: undeploy
-undeploy: ## Removes Leasehold from that cluster, and all Lease objects; guarded resources stay, and are free to write.
+undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what was guarded stays.
 	@# The webhook first: nobody would answer the API server for it.
 	$(KUBECTL) delete --ignore-not-found -f config/webhook/validating_webhook.yaml
 	$(KUBECTL) delete --ignore-not-found -k config/default

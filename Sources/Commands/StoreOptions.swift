@@ -27,7 +27,7 @@ struct StoreOptions {
                 "lease-storage-bucket", path.appending(path: \.bucket), .bucket,
                 "The same as --store gs://BUCKET.", defaultText: "none"),
             Flag(
-                "project-id", path.appending(path: \.projectID), .text("PROJECT", allowed: "a project's id"),
+                "project-id", path.appending(path: \.projectID), .projectID,
                 "Who pays for requests to a bucket that lets its users pay.", defaultText: "the bucket's project"),
             Flag(
                 "allowed-token-url", each: path.appending(path: \.allowedTokenURLs), .tokenURL,
@@ -115,6 +115,24 @@ extension ValueType where Value == StoreAddress {
 }
 
 extension ValueType where Value == String {
+    static var projectID: ValueType {
+        ValueType(
+            placeholder: "PROJECT", allowed: "a project's id or number, of a-z 0-9 - . :", range: nil,
+            parse: { text in
+                let isID =
+                    !text.isEmpty
+                    && text.utf8.allSatisfy { byte in
+                        switch byte {
+                        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+                        // The domain of old projects comes before a colon.
+                        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ":"): true
+                        default: false
+                        }
+                    }
+                return isID ? text : nil
+            }, format: { $0 })
+    }
+
     static var tokenURL: ValueType {
         ValueType(
             placeholder: "URL", allowed: "an absolute URL of https or http", range: nil,

@@ -390,7 +390,7 @@ package actor KubernetesController: Contender {
                 log.info("Can \(chore.purpose(namespace)) again")
             }
             desk.end(namespace, failed: false, at: .now)
-            enqueue([desk.take(object)].compactMap(\.self))
+            enqueue([desk.takeAnswer(object)].compactMap(\.self))
             if let telling {
                 log.info(telling.message, ["namespace": namespace, "reason": telling.reason])
                 events.add(telling.level, telling.reason, namespace, telling.message, at: .now())

@@ -43,6 +43,8 @@ struct LeaseDesk {
         var isElected: Bool
         var isTerminating: Bool
         var lease: LeaseView?
+        /// The uid of the last Lease object that went away.
+        var removed: String?
         /// A write about it is under way.
         var isBusy = false
         /// Not before; set after a write failed.
@@ -105,7 +107,11 @@ struct LeaseDesk {
             let found = Set(objects.lazy.filter(isOurs).compactMap(\.metadata.namespace))
             let gone = places.filter { $0.value.lease != nil && !found.contains($0.key) }.map(\.key)
             strays = strays.filter { found.contains($0.key) }
-            for namespace in gone { places[namespace]?.lease = nil }
+            for namespace in gone {
+                let lease = places[namespace]?.lease
+                places[namespace]?.removed = lease?.uid
+                places[namespace]?.lease = nil
+            }
             return gone + objects.compactMap { take($0) }
         case .changed(let object): return [take(object)].compactMap(\.self)
         case .removed(let object): return [takeRemoval(of: object)].compactMap(\.self)
@@ -113,10 +119,19 @@ struct LeaseDesk {
         }
     }
 
-    /// A Lease object as a watch or an answer shows it.
+    /// A Lease object as a write of ours left it. The watch may have told of its end already, and tells that only once.
     ///
     /// - Returns: its namespace, if that may need something.
-    mutating func take(_ object: LeaseObject) -> String? {
+    mutating func takeAnswer(_ object: LeaseObject) -> String? {
+        guard let place = object.metadata.namespace.flatMap({ places[$0] }) else { return nil }
+        if let removed = place.removed, removed == object.metadata.uid { return nil }
+        return take(object)
+    }
+
+    /// A Lease object as the watch, or an answer, shows it.
+    ///
+    /// - Returns: its namespace, if that may need something.
+    private mutating func take(_ object: LeaseObject) -> String? {
         guard isOurs(object), let namespace = object.metadata.namespace else { return nil }
         let view = LeaseView(object)
         guard let place = places[namespace] else {
@@ -126,12 +141,15 @@ struct LeaseDesk {
         if let known = place.lease, view.isOlder(than: known) { return nil }
         places[namespace]?.lease = view
         places[namespace]?.mark = nil
+        // A list may have been older than the answer to its creation.
+        if place.removed == view.uid { places[namespace]?.removed = nil }
         return namespace
     }
 
     private mutating func takeRemoval(of object: LeaseObject) -> String? {
         guard isOurs(object), let namespace = object.metadata.namespace else { return nil }
         strays[namespace] = nil
+        places[namespace]?.removed = object.metadata.uid
         // A later object of the same name may have been told of already.
         guard let known = places[namespace]?.lease, known.uid == object.metadata.uid else { return nil }
         places[namespace]?.lease = nil

@@ -81,6 +81,11 @@ extension FakeAPIServer {
         return try await store.read(name).map { try LeaseRecord(parsing: $0.body) }
     }
 
+    private func member() async throws -> MemberRecord? {
+        let name = try #require(ObjectName(.members, "east"))
+        return try await store.read(name).map { try MemberRecord(parsing: $0.body, ofCluster: "east") }
+    }
+
     @Test func `a namespace gets a Lease object, is led, and its status says so`() async throws {
         let server = try FakeAPIServer(namespaces: ["team-a"])
         let run = try Run(server, in: store)
@@ -178,9 +183,7 @@ extension FakeAPIServer {
             #expect(status.conditions?.first { $0.type == "Held" }?.status == "False")
         }
         #expect(run.claimed == 0)
-        let name = try #require(ObjectName(.members, "east"))
-        let object = try #require(try await store.read(name))
-        #expect(try MemberRecord(parsing: object.body, ofCluster: "east").state == .stopped)
+        #expect(try await member()?.state == .stopped)
     }
 
     @Test(arguments: [Farewell.release, .handover])
@@ -212,8 +215,9 @@ extension FakeAPIServer {
         let server = try FakeAPIServer(namespaces: ["team-a"])
         let run = try Run(server, in: store, apiLossTimeout: .seconds(10))
         try await eventually("it is led") { try server.leads("team-a") }
+        let term = try #require(try await record("team-a")).term
         server.goDown()
-        try await eventually("its lease is free") { try await record("team-a")?.holderIdentity == "" }
+        try await eventually("its leases are free") { try await member()?.state == .stopped }
         #expect(run.claimed == 0)
         #expect(run.lines.contains("has not answered for 10 s: gives everything back"))
         let problem = try run.problem(of: "Kubernetes API answers")
@@ -221,9 +225,10 @@ extension FakeAPIServer {
         #expect(try server.leads("team-a"), "nobody could write that it changed")
 
         server.comeBack()
-        try await eventually("it is led again") { try await record("team-a")?.holderIdentity == "east" }
-        let term = try #require(try await record("team-a")).term
-        try await eventually("the status says so") { try server.lease("team-a")?.status?.term == Int64(term) }
+        try await eventually("it is led again") { run.claimed == 1 }
+        let again = try #require(try await record("team-a"))
+        #expect(again.holderIdentity == "east" && again.term > term)
+        try await eventually("the status says so") { try server.lease("team-a")?.status?.term == Int64(again.term) }
         #expect(run.lines.contains("answers again: takes part in the election again"))
         try await eventually("it is ready") { run.kubernetesStatus.checks().allSatisfy { $0.problem == nil } }
     }

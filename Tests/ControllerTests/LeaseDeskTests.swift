@@ -113,7 +113,7 @@ struct LeaseDeskTests {
         var scene = Scene()
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", name: "other")])
         #expect(scene.chore("team-a") == .create)
-        #expect(scene.desk.take(Scene.lease("team-a")) == "team-a")
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a")) == "team-a")
         #expect(scene.chore("team-a") != .create)
         #expect(scene.desk.take(.removed(Scene.lease("team-a"))) == ["team-a"])
         #expect(scene.chore("team-a") == .create)
@@ -122,9 +122,42 @@ struct LeaseDeskTests {
     @Test func `the removal of an earlier object does not hide the one that was made since`() {
         var scene = Scene()
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", uid: "old")])
-        _ = scene.desk.take(Scene.lease("team-a", uid: "new"))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", uid: "new"))
         #expect(scene.desk.take(.removed(Scene.lease("team-a", uid: "old"))).isEmpty)
         #expect(scene.chore("team-a") != .create)
+    }
+
+    @Test(arguments: [true, false])
+    func `the late answer of a write does not bring back an object that is gone`(isListed: Bool) {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", uid: "old")])
+        let end: WatchEvent<LeaseObject> =
+            isListed ? .listed([]) : .removed(Scene.lease("team-a", version: 3, uid: "old"))
+        _ = scene.desk.take(end)
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", version: 2, uid: "old")) == nil)
+        #expect(scene.chore("team-a") == .create)
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", version: 4, uid: "new")) == "team-a")
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", version: 2, uid: "old")) == nil)
+        #expect(scene.desk.places["team-a"]?.lease?.uid == "new")
+    }
+
+    @Test func `an object that a list was too old to show is back when the watch tells of it`() {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [])
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 4))
+        _ = scene.desk.take(WatchEvent<LeaseObject>.listed([]))
+        _ = scene.desk.take(.changed(Scene.lease("team-a", version: 4)))
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", seconds: 30, version: 5)) == "team-a")
+        #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 30))])
+    }
+
+    @Test func `the late answer of a write says nothing about a namespace that is gone`() {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a")])
+        _ = scene.desk.take(.removed(Scene.namespace("team-a")))
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", version: 2)) == nil)
+        _ = scene.desk.take(.changed(Scene.namespace("team-a")))
+        #expect(scene.chore("team-a") == .create)
     }
 
     @Test func `a Lease that comes before its namespace is kept for it`() {
@@ -138,7 +171,7 @@ struct LeaseDeskTests {
     @Test func `an older state than the one known is ignored`() {
         var scene = Scene()
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", seconds: 30, version: 10)])
-        #expect(scene.desk.take(Scene.lease("team-a", seconds: 15, version: 9)) == nil)
+        #expect(scene.desk.takeAnswer(Scene.lease("team-a", seconds: 15, version: 9)) == nil)
         #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 30))])
     }
 
@@ -154,7 +187,7 @@ struct LeaseDeskTests {
             [Scene.namespace("team-a")],
             [Scene.lease("team-a", annotations: [LeaseView.transferAnnotation: "west"])])
         #expect(scene.chore("team-a") == .transfer(to: "west"))
-        _ = scene.desk.take(Scene.lease("team-a", version: 2, annotations: [LeaseView.transferAnnotation: ""]))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, annotations: [LeaseView.transferAnnotation: ""]))
         #expect(scene.chore("team-a") == .transfer(to: nil))
     }
 
@@ -167,9 +200,9 @@ struct LeaseDeskTests {
         #expect(scene.chore("team-a") == .prefer("west"))
         var status = LeaseObject.Status()
         status.observedPreferredHolder = "west"
-        _ = scene.desk.take(Scene.lease("team-a", preferred: "west", version: 2, status: status))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", preferred: "west", version: 2, status: status))
         if case .prefer = scene.chore("team-a") { Issue.record("asked for twice") }
-        _ = scene.desk.take(Scene.lease("team-a", version: 3, status: status))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 3, status: status))
         #expect(scene.chore("team-a") == .prefer(nil))
     }
 
@@ -190,7 +223,7 @@ struct LeaseDeskTests {
         #expect(status.observedRenewTime == "2027-01-15T08:00:00.000000Z")
         #expect(status.conditions?.map(\.type) == ["Held", "StoreReachable"])
         #expect(status.conditions?.map(\.status) == ["True", "True"])
-        _ = scene.desk.take(Scene.lease("team-a", version: 2, status: status))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, status: status))
         #expect(scene.chore("team-a") == nil)
         #expect(scene.desk.needy(by: scene.report()).isEmpty)
     }
@@ -200,7 +233,7 @@ struct LeaseDeskTests {
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a")])
         scene.set("team-a", .own, holder: "east")
         let first = scene.report().status(namespace: "team-a", slot: 0, of: LeaseView(Scene.lease("team-a")))
-        _ = scene.desk.take(Scene.lease("team-a", version: 2, status: first))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, status: first))
         #expect(scene.chore("team-a") == nil)
         scene.now.realtime += 3_000_000_000
         scene.set("team-a", .own, holder: "east")
@@ -242,7 +275,7 @@ struct LeaseDeskTests {
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a")])
         scene.set("team-a", .own, holder: "east")
         let first = scene.report().status(namespace: "team-a", slot: 0, of: LeaseView(Scene.lease("team-a")))
-        _ = scene.desk.take(Scene.lease("team-a", version: 2, status: first))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, status: first))
         scene.storeProblem = "the store has not answered for 13 s"
         #expect(scene.chore("team-a") == nil)
         guard case .status(let status)? = scene.chore("team-a", refreshing: true) else {

@@ -76,6 +76,15 @@ struct ControlPlaneTests {
         #expect(!FileManager.default.fileExists(atPath: path))
     }
 
+    @Test func `a missing program is an error that says how to get it`() throws {
+        let directory = try TemporaryDirectory()
+        let environment = ["KUBEBUILDER_ASSETS": directory.path, "PATH": "/nowhere"]
+        let error = try #require(throws: ChildProcess.Failure.self) {
+            try ControlPlaneBinaries.find(environment: environment)
+        }
+        #expect(error.description.contains("no etcd in \(directory.path) /nowhere; run scripts/control-plane.sh"))
+    }
+
     @Test func `a child ends when the program that started it is killed`() async throws {
         let directory = try TemporaryDirectory()
         // The same leash as ours, but around a shell, which can be killed without this test.

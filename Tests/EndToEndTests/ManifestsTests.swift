@@ -26,15 +26,17 @@ struct ManifestsTests {
         }
         let leases = "leases.leaderelection.600lyy.io"
         let system = "--namespace=\(ControlPlane.systemNamespace)"
+        let heartbeats = "leases.coordination.k8s.io/"
         let configuration = "validatingwebhookconfigurations/"
         #expect(try await may("watch", "namespaces"))
         #expect(try await may("create", leases, "--namespace=team-a"))
         #expect(try await may("patch", leases, "--subresource=status", "--namespace=team-a"))
         #expect(try await may("create", "events", "--namespace=team-a"))
-        #expect(try await may("update", "leases.coordination.k8s.io", system))
+        #expect(try await may("patch", heartbeats + "leader-election-controller", system))
         #expect(try await may("patch", configuration + ControlPlane.webhookConfiguration))
         #expect(try await !may("delete", leases, "--namespace=team-a"))
-        #expect(try await !may("update", "leases.coordination.k8s.io", "--namespace=team-a"))
+        #expect(try await !may("patch", heartbeats + "another", system))
+        #expect(try await !may("create", "leases.coordination.k8s.io", "--namespace=team-a"))
         #expect(try await !may("patch", configuration + "another"))
         #expect(try await !may("get", "secrets", system))
         #expect(try await !may("get", "guestbooks.webapp.my.domain", "--namespace=team-a"))

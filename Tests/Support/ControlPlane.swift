@@ -6,8 +6,10 @@ private import TLS
 /// A cluster's control plane on this machine: etcd and a real kube-apiserver, on ports of 127.0.0.1, with RBAC on.
 ///
 /// There is no kube-controller-manager: nobody makes a namespace's default service account, nobody fills aggregated roles
-/// (`view`, `edit`, `admin` are empty), and nobody collects garbage; ``finishDeletion(of:)`` does what tests need of it. Everything ends with this object, or with this program, whichever
-/// ends first. Any thread may call it.
+/// (`view`, `edit`, `admin` are empty), and nobody collects garbage; ``finishDeletion(of:)`` does what tests need of it.
+/// etcd asks nobody who they are, so that any user of this machine may read and write what is in it.
+///
+/// Everything ends with this object, or with this program, whichever ends first. Any thread may call it.
 package final class ControlPlane: Sendable {
     /// Also the name of the cluster in kubeconfig files.
     package let name: String

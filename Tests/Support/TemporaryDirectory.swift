@@ -1,12 +1,13 @@
 private import FoundationEssentials
 
-/// A directory of its own for one test, removed with this.
+/// A directory of its own for one test, which only this user may enter; removed with this.
 package final class TemporaryDirectory: Sendable {
     package let path: String
 
     package init() throws {
         path = FileManager.default.temporaryDirectory.path + "/leasehold-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
