@@ -8,7 +8,8 @@ import Testing
 @Suite(.serialized) struct TroubleTests {
     private static let kind = "leases.leaderelection.600lyy.io"
     private static let role = "leader-election-manager-role"
-    private static let unlimited = ["--api-loss-timeout", "0"]
+    /// Nothing is given back, and nothing runs out, however slow the machine.
+    private static let patience = ["--api-loss-timeout", "0"] + Fleet.patience
 
     @Test func `a controller waits at the start for all that is missing, and says what that is`() async throws {
         let fleet = try await Fleet.install(["east"])
@@ -59,11 +60,24 @@ import Testing
 
         try await east.waitUntilLeads("team-a")
         try await east.waitUntilReady()
+
+        // The right to the store is taken away again: what it leads runs out.
+        fleet.emulator.inject(.answer(403), count: nil)
+        try await east.waitForLog("No longer leads team-a")
+        try await east.waitForLog("403", "roles/storage.objectUser")
+        try await east.waitUntilUnready("store reachable", "403", "roles/storage.objectUser")
+        #expect(try await !east.admits())
+        fleet.emulator.removeFaults()
+        try await east.waitUntilReady()
+        try await east.until("team-a is led again") { try await east.admits() }
+        try await east.until("an Event tells") {
+            try await east.plane.run("get", "events", "--namespace", "team-a").contains("LeaderLost")
+        }
         await fleet.end()
     }
 
     @Test func `what is taken away from a leader costs it no lease, and is said`() async throws {
-        let fleet = try await Fleet.start(["east"], Self.unlimited)
+        let fleet = try await Fleet.start(["east"], Self.patience)
         let east = fleet["east"]
         try await east.waitUntilReady()
         let term = try await east.lease(".status.term")
@@ -90,19 +104,6 @@ import Testing
         try await east.waitForLog("Can write the status of the Lease object of team-a again")
         try await east.waitUntilReady()
         #expect(try await east.lease(".status.term") == term)
-
-        // The store, as far as rights go: what it leads runs out.
-        fleet.emulator.inject(.answer(403), count: nil)
-        try await east.waitForLog("No longer leads team-a")
-        try await east.waitForLog("403", "roles/storage.objectUser")
-        try await east.waitUntilUnready("store reachable", "403", "roles/storage.objectUser")
-        #expect(try await !east.admits())
-        fleet.emulator.removeFaults()
-        try await east.waitUntilReady()
-        try await east.until("team-a is led again") { try await east.admits() }
-        try await east.until("an Event tells") {
-            try await east.plane.run("get", "events", "--namespace", "team-a").contains("LeaderLost")
-        }
         await fleet.end()
     }
 
@@ -110,7 +111,7 @@ import Testing
         let fleet = try await Fleet.install(["east"])
         let east = fleet["east"]
         let (account, token) = try await accountWithTokenFile(of: east)
-        try await east.start(Self.unlimited, kubeconfig: account)
+        try await east.start(Self.patience, kubeconfig: account)
         try await east.waitUntilLeads("team-a")
         try await east.waitUntilReady()
         let term = try await east.lease(".status.term")
@@ -178,7 +179,7 @@ import Testing
     }
 
     @Test func `nonsense in a Lease object is set right, or said`() async throws {
-        let fleet = try await Fleet.start()
+        let fleet = try await Fleet.start(["east", "west"], Self.patience)
         let (east, west) = (fleet["east"], fleet["west"])
         let term = try await east.lease(".status.term")
 
@@ -213,7 +214,7 @@ import Testing
             try await east.plane.run("get", "events", "--namespace", "team-a").contains("LeaseRefused")
         }
         try await west.waitUntilLeads("team-a")
-        try await patch(east, #"{"spec": {"leaseDurationSeconds": 7}}"#)
+        try await patch(east, #"{"spec": {"leaseDurationSeconds": 120}}"#)
         try await east.until("it takes part again") { try await east.lease(reason) == "OtherClusterLeads" }
 
         // Wishes that cannot be.
