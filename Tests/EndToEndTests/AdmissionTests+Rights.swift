@@ -46,14 +46,17 @@ extension AdmissionTests {
             "get,list,watch /namespaces",
             "get,list,watch,create,patch leaderelection.600lyy.io/leases",
             "patch leaderelection.600lyy.io/leases/status",
-            "create,patch /events",
+            "create /events",
             "get,patch admissionregistration.k8s.io/validatingwebhookconfigurations "
-                + #"["leader-election-validating-webhook-configuration"]"#,
+                + #"["\#(ControlPlane.webhookConfiguration)"]"#,
         ]
-        let heartbeat = "get,create,update,patch coordination.k8s.io/leases"
+        let heartbeat: Set<String> = [
+            #"get,patch coordination.k8s.io/leases ["leader-election-controller"]"#,
+            "create coordination.k8s.io/leases",
+        ]
         #expect(try await rights(in: "team-a") == everywhere)
         #expect(try await rights(in: "kube-system") == everywhere)
-        #expect(try await rights(in: ControlPlane.systemNamespace) == everywhere.union([heartbeat]))
+        #expect(try await rights(in: ControlPlane.systemNamespace) == everywhere.union(heartbeat))
     }
 
     @Test(
