@@ -52,6 +52,8 @@ package actor KubernetesController: Contender {
     private struct Loss {
         /// nil: it had never answered.
         let lastAnswered: Reading?
+        /// It answers again, and what is still to be given back is left to the next run.
+        var isOver = false
     }
 
     let options: Options
@@ -296,7 +298,16 @@ package actor KubernetesController: Contender {
     private func watchAPI() {
         let answered = client.lastAnswered
         if let loss {
-            guard candidate == nil, let answered, answered != loss.lastAnswered else { return }
+            guard let answered, answered != loss.lastAnswered else { return }
+            if let candidate {
+                // Once: each time begins a new wait for the store.
+                if loss.isOver { return }
+                self.loss?.isOver = true
+                // What cannot be given back yet, since an earlier run may still act on it, would hold up the return: a handover
+                // leaves that to the next run, which is ours.
+                candidate.leave(.handover)
+                return
+            }
             log.info("\(client.server) answers again: takes part in the election again")
             self.loss = nil
             kubernetesStatus.note(isGivenUp: false)

@@ -30,7 +30,7 @@ private final class Run: Sendable {
 
     /// - Parameter before: done before the run begins.
     init(
-        _ server: FakeAPIServer, apiLossTimeout: Duration? = nil,
+        _ server: FakeAPIServer, apiLossTimeout: Duration? = nil, releaseLimit: Duration = .seconds(20),
         openStore: @escaping @Sendable () async throws -> any LeaseStore,
         before: (KubernetesController) -> Void = { _ in }
     ) throws {
@@ -40,6 +40,7 @@ private final class Run: Sendable {
         var options = KubernetesController.Options(
             cluster: "east", leaseSeconds: 60, isElected: { namespace, _ in namespace != "kube-system" })
         options.apiLossTimeout = apiLossTimeout
+        options.releaseLimit = releaseLimit
         let controller = KubernetesController(
             options, client: client, timing: Self.timing, board: board, status: status,
             kubernetesStatus: kubernetesStatus, log: lines.log, openStore: openStore)
@@ -231,6 +232,20 @@ extension FakeAPIServer {
         try await eventually("the status says so") { try server.lease("team-a")?.status?.term == Int64(again.term) }
         #expect(run.lines.contains("answers again: takes part in the election again"))
         try await eventually("it is ready") { run.kubernetesStatus.checks().allSatisfy { $0.problem == nil } }
+    }
+
+    @Test func `an API server that returns while everything is given back is not kept waiting`() async throws {
+        // The first run ever inherits a wait from an unknown one, and may not write that it has stopped.
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(
+            server, apiLossTimeout: .seconds(10), releaseLimit: .seconds(3600), openStore: { [store] in store })
+        try await eventually("it is led") { try server.leads("team-a") }
+        server.goDown()
+        try await eventually("its leases are free") { try await record("team-a")?.isFree == true }
+        #expect(try await member()?.state == .live)
+        server.comeBack()
+        try await eventually("it is led again") { run.claimed == 1 }
+        #expect(run.lines.contains("answers again: takes part in the election again"))
     }
 
     @Test func `a store that cannot be opened is tried again, and said`() async throws {
