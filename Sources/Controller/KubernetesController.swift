@@ -35,11 +35,7 @@ package actor KubernetesController: Contender {
     }
 
     /// Writes under way at once, heartbeats and Events aside.
-    private static let choresMax = 16
-    /// Status refreshes and Events a second, at most.
-    private static let tricklePerSecond = 5
-    /// The least age of a status that is refreshed, in trickle order.
-    private static let refreshInterval = Duration.seconds(10)
+    static let choresMax = 16
     /// How often the table is looked at while it keeps changing.
     private static let lookInterval = Duration.milliseconds(100)
     /// How long the last statuses of a release may take.
@@ -58,27 +54,27 @@ package actor KubernetesController: Contender {
 
     let options: Options
     let client: KubernetesClient
-    private let timing: Timing
+    let timing: Timing
     let board: LeadershipBoard
-    private let status: ElectionStatus
+    let status: ElectionStatus
     let kubernetesStatus: KubernetesStatus
     private let openStore: @Sendable () async throws -> any LeaseStore
-    private let log: Log
+    let log: Log
 
-    private var desk: LeaseDesk
-    private var store: (any LeaseStore)?
+    var desk: LeaseDesk
+    var store: (any LeaseStore)?
     private var uid: String?
-    private var failures: RepeatedFailures
-    private var events: EventQueue
+    var failures: RepeatedFailures
+    var events: EventQueue
 
     private var queue: [String] = []
     private var queued: Set<String> = []
     private var writes: [Int: Task<Void, Never>] = [:]
     private var writesEver = 0
-    private var choresUnderWay = 0
-    private var ring: [String] = []
-    private var ringMade: ContinuousClock.Instant?
-    private var heartbeat = ControllerHeartbeat()
+    var choresUnderWay = 0
+    var ring: [String] = []
+    var ringMade: ContinuousClock.Instant?
+    var heartbeat = ControllerHeartbeat()
 
     private var candidate: Candidate?
     private var election: Task<Void, Never>?
@@ -339,7 +335,7 @@ package actor KubernetesController: Contender {
     /// Only the active replica writes.
     private var isWriting: Bool { status.phase == .takingPart || flushEnd != nil }
 
-    private func report() -> LeaseStatusReport {
+    func report() -> LeaseStatusReport {
         LeaseStatusReport(
             cluster: options.cluster, timing: timing, table: board.table(), renewTimes: status.renewTimes,
             storeProblem: status.storeProblem(), now: .now())
@@ -370,7 +366,7 @@ package actor KubernetesController: Contender {
         queue.removeFirst(taken)
     }
 
-    private func start(_ chore: LeaseDesk.Chore, _ namespace: String, _ store: any LeaseStore) {
+    func start(_ chore: LeaseDesk.Chore, _ namespace: String, _ store: any LeaseStore) {
         let writer = LeaseWriter(
             client: client, store: store, cluster: options.cluster, leaseName: options.leaseName,
             defaultSeconds: options.leaseSeconds)
@@ -384,7 +380,7 @@ package actor KubernetesController: Contender {
     }
 
     /// Runs beside this actor; given up when the run ends.
-    private func write(_ work: @escaping @Sendable (KubernetesController) async -> Void) {
+    func write(_ work: @escaping @Sendable (KubernetesController) async -> Void) {
         writesEver += 1
         let number = writesEver
         writes[number] = Task {
@@ -425,76 +421,5 @@ package actor KubernetesController: Contender {
         }
         tellWishes()
         endFlushIfDone()
-    }
-
-    // MARK: - The trickle
-
-    /// A few Events and refreshed statuses a second, whatever the number of namespaces.
-    private func trickle() {
-        guard let store else { return }
-        var tokens = Self.tricklePerSecond
-        while tokens > 0, let event = events.next() {
-            // A namespace that goes takes no Event any more.
-            guard desk.places[event.namespace]?.isTerminating == false else { continue }
-            tokens -= 1
-            start(event)
-        }
-        let now = ContinuousClock.now
-        if ring.isEmpty, ringMade.map({ now - $0 >= Self.refreshInterval }) ?? true {
-            ring = desk.places.keys.sorted(by: >)
-            ringMade = now
-        }
-        let report = report()
-        while tokens > 0, choresUnderWay < Self.choresMax, let namespace = ring.popLast() {
-            guard let chore = desk.chore(for: namespace, by: report, at: now, refreshing: true) else { continue }
-            tokens -= 1
-            start(chore, namespace, store)
-        }
-    }
-
-    private func start(_ entry: EventQueue.Entry) {
-        let object = EventQueue.object(entry, about: desk.places[entry.namespace]?.lease, leaseName: options.leaseName)
-        write { controller in
-            do throws(KubernetesError) {
-                _ = try await controller.client.create(object)
-                controller.kubernetesStatus.noteWrite("event", problem: nil, isEssential: false)
-            } catch {
-                await controller.noteEventFailure(error, namespace: entry.namespace)
-            }
-        }
-    }
-
-    private func noteEventFailure(_ error: KubernetesError, namespace: String) {
-        kubernetesStatus.noteWrite("event", problem: error, isEssential: false)
-        // Not tried again: an Event is a courtesy, and the log says the same.
-        failures.failed("event \(error.code)", "An Event in \(namespace) is lost: \(error)", at: .now())
-    }
-
-    // MARK: - The controller's own Lease
-
-    private func beat() {
-        let table = board.table()
-        let isActive = status.phase == .takingPart
-        guard let beat = heartbeat.next(anchor: isActive ? table.anchor : nil, every: timing.renewInterval, at: .now)
-        else { return }
-        write { [options, heartbeat] controller in
-            let error = await heartbeat.perform(beat, options, controller.client)
-            await controller.endBeat(beat, error)
-        }
-    }
-
-    private func endBeat(_ beat: ControllerHeartbeat.Beat, _ error: KubernetesError?) {
-        heartbeat.end(beat, failed: error != nil, at: .now)
-        let hasRecovered =
-            if case .renew = beat { kubernetesStatus.noteWrite("heartbeat", problem: error) } else { false }
-        if hasRecovered {
-            log.info(
-                "Renews the controller's own Lease \(ControllerHeartbeat.name) in \(options.systemNamespace) again")
-        }
-        guard let error else { return }
-        failures.failed(
-            "heartbeat \(error.code)",
-            "The controller's own Lease \(ControllerHeartbeat.name) in \(options.systemNamespace) cannot be "
-                + "\(beat == .probe ? "read" : "renewed"): \(error)", at: .now())
     }
 }
