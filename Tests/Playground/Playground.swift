@@ -58,16 +58,28 @@ struct Playground {
 
     // MARK: - Starting and ending
 
-    private func start() async throws -> [Cluster] {
-        try await withThrowingTaskGroup(of: Cluster.self) { group in
-            for name in names { group.addTask { try await start(name) } }
-            var clusters: [Cluster] = []
-            for try await cluster in group { clusters.append(cluster) }
-            return clusters.sorted { $0.plane.name < $1.plane.name }
-        }
+    /// An API server with all that is installed, before there is a Leasehold beside it.
+    private struct Site: Sendable {
+        let plane: ControlPlane
+        /// Where its webhook is to be served.
+        let port: UInt16
     }
 
-    private func start(_ name: String) async throws -> Cluster {
+    private func start() async throws -> [Cluster] {
+        let sites = try await withThrowingTaskGroup(of: Site.self) { group in
+            for name in names { group.addTask { try await install(name) } }
+            return try await group.reduce(into: [:]) { $0[$1.plane.name] = $1 }
+        }
+        var clusters: [Cluster] = []
+        for site in names.compactMap({ sites[$0] }) {
+            clusters.append(try await start(site))
+            // The first is alone until it leads, so that everybody sees what the README says.
+            if clusters.count == 1 { _ = try await leader(among: clusters) }
+        }
+        return clusters
+    }
+
+    private func install(_ name: String) async throws -> Site {
         let plane = try await ControlPlane.start(name)
         let port = try FreePort.any()
         try await plane.installLeasehold(servingAt: port)
@@ -75,10 +87,14 @@ struct Playground {
             String(contentsOfFile: plane.admin, encoding: .utf8), to: Self.kubeconfig(name, "admin"))
         _ = try await plane.serviceAccount(
             "guestbook-operator", in: Self.namespace, to: Self.kubeconfig(name, "operator"))
-        let leasehold = try await plane.startLeasehold(
-            servingAt: port, ["--store", Self.store], environment: ["STORAGE_EMULATOR_HOST": storage.url],
-            log: Self.log(name))
-        return Cluster(plane: plane, leasehold: leasehold)
+        return Site(plane: plane, port: port)
+    }
+
+    private func start(_ site: Site) async throws -> Cluster {
+        let leasehold = try await site.plane.startLeasehold(
+            servingAt: site.port, ["--store", Self.store], environment: ["STORAGE_EMULATOR_HOST": storage.url],
+            log: Self.log(site.plane.name))
+        return Cluster(plane: site.plane, leasehold: leasehold)
     }
 
     /// The cluster that all of them say leads the sample's namespace.
