@@ -218,9 +218,11 @@ package actor KubernetesController: Contender {
         while uid == nil, !Task.isCancelled {
             do throws(KubernetesError) {
                 uid = try await client.read(NamespaceObject.self, "kube-system").metadata.uid
+                failures.succeeded("uid ")
             } catch {
                 failures.failed(
-                    "uid", "Cannot read the namespace kube-system, whose uid is this cluster's: \(error)", at: .now())
+                    "uid \(error.code)", "Cannot read the namespace kube-system, whose uid is this cluster's: \(error)",
+                    at: .now())
             }
             if uid == nil { try? await Task.sleep(for: Self.retryInterval, clock: .continuous) }
         }
@@ -233,6 +235,7 @@ package actor KubernetesController: Contender {
             do {
                 store = try await openStore()
                 if hasFailed { log.info("The store can be used now") }
+                failures.succeeded("store ")
                 kubernetesStatus.noteStore(problem: nil)
             } catch {
                 hasFailed = true
@@ -388,6 +391,7 @@ package actor KubernetesController: Contender {
         case .done(let object, let telling):
             if kubernetesStatus.noteWrite(chore.name, problem: nil) {
                 log.info("Can \(chore.purpose(namespace)) again")
+                failures.succeeded("\(chore.name) ")
             }
             desk.end(namespace, failed: false, at: .now)
             enqueue([desk.takeAnswer(object)].compactMap(\.self))
@@ -477,6 +481,7 @@ package actor KubernetesController: Contender {
         let hasRecovered =
             if case .renew = beat { kubernetesStatus.noteWrite("heartbeat", problem: error) } else { false }
         if hasRecovered {
+            failures.succeeded("heartbeat ")
             log.info(
                 "Renews the controller's own Lease \(ControllerHeartbeat.name) in \(options.systemNamespace) again")
         }
