@@ -68,6 +68,7 @@ extension KubernetesController {
         let hasRecovered =
             if case .renew = beat { kubernetesStatus.noteWrite("heartbeat", problem: error) } else { false }
         if hasRecovered {
+            failures.succeeded("heartbeat ")
             log.info(
                 "Renews the controller's own Lease \(ControllerHeartbeat.name) in \(options.systemNamespace) again")
         }

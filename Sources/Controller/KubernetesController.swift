@@ -216,9 +216,11 @@ package actor KubernetesController: Contender {
         while uid == nil, !Task.isCancelled {
             do throws(KubernetesError) {
                 uid = try await client.read(NamespaceObject.self, "kube-system").metadata.uid
+                failures.succeeded("uid ")
             } catch {
                 failures.failed(
-                    "uid", "Cannot read the namespace kube-system, whose uid is this cluster's: \(error)", at: .now())
+                    "uid \(error.code)", "Cannot read the namespace kube-system, whose uid is this cluster's: \(error)",
+                    at: .now())
             }
             if uid == nil { try? await Task.sleep(for: Self.retryInterval, clock: .continuous) }
         }
@@ -231,6 +233,7 @@ package actor KubernetesController: Contender {
             do {
                 store = try await openStore()
                 if hasFailed { log.info("The store can be used now") }
+                failures.succeeded("store ")
                 kubernetesStatus.noteStore(problem: nil)
             } catch {
                 hasFailed = true
@@ -395,6 +398,7 @@ package actor KubernetesController: Contender {
         case .done(let object, let telling):
             if kubernetesStatus.noteWrite(chore.name, problem: nil) {
                 log.info("Can \(chore.purpose(namespace)) again")
+                failures.succeeded("\(chore.name) ")
             }
             desk.end(namespace, failed: false, at: .now)
             enqueue([desk.takeAnswer(object)].compactMap(\.self))

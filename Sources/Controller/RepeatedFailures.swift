@@ -38,6 +38,13 @@ struct RepeatedFailures {
         return true
     }
 
+    /// What failed has succeeded: the counts of it, which would look like new failures, are not written any more.
+    ///
+    /// - Parameter prefix: of the keys that it had.
+    mutating func succeeded(_ prefix: String) {
+        for key in failures.keys where key.hasPrefix(prefix) { failures[key] = nil }
+    }
+
     /// Writes the counts that are due.
     mutating func advance(at now: Reading) {
         for (key, failure) in failures where now.elapsedForWait(since: failure.since) >= Self.period {

@@ -45,6 +45,19 @@ struct RepeatedFailuresTests {
         #expect(lines.contains("no right") && lines.contains("no bucket"))
     }
 
+    @Test mutating func `what has succeeded is no longer counted, and told at once when it fails again`() {
+        failures.failed("store 404", "no bucket", at: at(0))
+        failures.failed("store 404", "no bucket", at: at(1))
+        failures.failed("stored", "something else", at: at(1))
+        failures.succeeded("store ")
+        failures.advance(at: at(60))
+        #expect(lines.count(of: "no bucket") == 1)
+        failures.failed("store 404", "no bucket", at: at(61))
+        #expect(lines.count(of: "no bucket") == 2)
+        failures.failed("stored", "something else", at: at(2))
+        #expect(lines.count(of: "something else") == 1, "another key")
+    }
+
     @Test mutating func `what is held back is told at the end`() {
         failures.failed("store", "no bucket", at: at(0))
         failures.failed("store", "no bucket", at: at(1))

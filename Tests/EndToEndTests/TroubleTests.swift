@@ -8,6 +8,7 @@ import Testing
 @Suite(.serialized) struct TroubleTests {
     private static let kind = "leases.leaderelection.600lyy.io"
     private static let role = "leader-election-manager-role"
+    private static let binding = "leader-election-manager-rolebinding"
     /// Nothing is given back, and nothing runs out, however slow the machine.
     private static let patience = ["--api-loss-timeout", "0"] + Fleet.patience
 
@@ -15,7 +16,9 @@ import Testing
         let fleet = try await Fleet.install(["east"])
         let east = fleet["east"]
         let account = try await east.plane.leaseholdAccount()
-        try await east.plane.run("delete", "clusterrolebinding", "leader-election-manager-rolebinding")
+        try await east.plane.run("delete", "clusterrolebinding", Self.binding)
+        // A watch that was let in once goes on without the right.
+        try await removeRights("/rules/0/verbs/2", "watch", of: east)
         try await east.plane.run("delete", "crd", Self.kind)
         await east.plane.killServer()
 
@@ -33,8 +36,9 @@ import Testing
         try await east.waitUntilUnready("namespaces are watched", "403 Forbidden")
 
         // Too few: what changes would never be seen.
-        try await east.plane.run("apply", "--kustomize", ControlPlane.projectFile("config/rbac"))
-        try await removeRights("/rules/0/verbs/2", "watch", of: east)
+        try await east.plane.run(
+            "create", "clusterrolebinding", Self.binding, "--clusterrole=\(Self.role)",
+            "--serviceaccount=\(ControlPlane.systemNamespace):leader-election-controller-manager")
         try await east.waitForLog("Cannot watch namespaces", #"cannot watch resource "namespaces""#)
         try await east.waitUntilUnready("namespaces are watched", "403 Forbidden", "cannot watch")
         try await east.plane.run("apply", "--kustomize", ControlPlane.projectFile("config/rbac"))

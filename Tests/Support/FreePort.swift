@@ -1,4 +1,5 @@
 private import Glibc
+private import Platform
 
 /// Ports of 127.0.0.1 for servers that must be told theirs, and keep it when they are started again.
 package enum FreePort {
@@ -6,11 +7,14 @@ package enum FreePort {
     /// server is down.
     private static let range: Range<UInt16> = 20_000..<32_000
 
-    /// A port that nobody listens on right now. Another may be faster: be ready to try again with a new one.
+    private static let given = Locked<Set<UInt16>>([])
+
+    /// A port that nobody listens on right now, and another each time. Another program may be faster: be ready to try again
+    /// with a new one.
     package static func any() throws -> UInt16 {
         for _ in 0..<100 {
             let port = UInt16.random(in: range)
-            if isFree(port) { return port }
+            if isFree(port), given.withLock({ $0.insert(port).inserted }) { return port }
         }
         throw ChildProcess.Failure("no free port found in \(range) at 127.0.0.1; end what listens there")
     }
