@@ -13,8 +13,6 @@ package struct CoordinationLease: APIObject, Hashable {
         package init() {}
     }
 
-    package var apiVersion: String? = resource.apiVersion
-    package var kind: String? = resource.kind
     package var metadata: ObjectMetadata
     package var spec: Spec
 
@@ -25,8 +23,6 @@ package struct CoordinationLease: APIObject, Hashable {
 
     package init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: CodingKeys.self)
-        apiVersion = try object.decodeIfPresent(String.self, forKey: .apiVersion)
-        kind = try object.decodeIfPresent(String.self, forKey: .kind)
         metadata = try object.decode(ObjectMetadata.self, forKey: .metadata)
         // The API server takes one without.
         spec = try object.decodeIfPresent(Spec.self, forKey: .spec) ?? Spec()

@@ -21,8 +21,6 @@ package struct EventObject: APIObject, Hashable {
         package init(component: String) { self.component = component }
     }
 
-    package var apiVersion: String? = resource.apiVersion
-    package var kind: String? = resource.kind
     package var metadata: ObjectMetadata
     package var involvedObject: Reference
     package var reason: String

@@ -58,8 +58,6 @@ package struct LeaseObject: APIObject, Hashable {
         }
     }
 
-    package var apiVersion: String? = resource.apiVersion
-    package var kind: String? = resource.kind
     package var metadata: ObjectMetadata
     package var spec: Spec
     package var status: Status?
@@ -72,8 +70,6 @@ package struct LeaseObject: APIObject, Hashable {
 
     package init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: CodingKeys.self)
-        apiVersion = try object.decodeIfPresent(String.self, forKey: .apiVersion)
-        kind = try object.decodeIfPresent(String.self, forKey: .kind)
         metadata = try object.decode(ObjectMetadata.self, forKey: .metadata)
         // Somebody may have made the object without one.
         spec = try object.decodeIfPresent(Spec.self, forKey: .spec) ?? Spec()

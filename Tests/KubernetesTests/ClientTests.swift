@@ -56,11 +56,7 @@ struct ClientTests {
             testDescription: "apply", method: "PATCH", target: "\(path)/lease-gsc",
             query: ["fieldManager": "it/me", "force": "true"], contentType: "application/apply-patch+yaml", body: whole,
             send: { (client) async throws(KubernetesError) in
-                // Items of a list come without their kind, and must not be sent so.
-                var lease = lease
-                lease.kind = nil
-                lease.apiVersion = nil
-                return try await client.apply(lease, fieldManager: "it/me", force: true)
+                try await client.apply(lease, fieldManager: "it/me", force: true)
             }),
         Write(
             testDescription: "apply without force", method: "PATCH", target: "\(path)/lease-gsc/status",
