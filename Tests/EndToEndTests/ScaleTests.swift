@@ -37,7 +37,8 @@ import Testing
         for cluster in fleet.clusters { try await cluster.start(Self.timing) }
         for (cluster, watch) in zip(fleet.clusters, watches) {
             try await cluster.until("all namespaces are led, as \(cluster.name) says") {
-                watch.holders.count > Self.count
+                try watch.check()
+                return watch.holders.count > Self.count
             }
         }
         let time = ContinuousClock.now - start
@@ -130,6 +131,11 @@ private struct LeaseWatch {
         kubectl = try cluster.plane.startKubectl(
             "get", "leases.leaderelection.600lyy.io", "--all-namespaces", "--watch", "--output",
             #"jsonpath={.metadata.namespace} {.status.observedHolderIdentity}{"\n"}"#)
+    }
+
+    /// - Throws: when kubectl has given up, so that there would be nothing more to wait for.
+    func check() throws {
+        if kubectl.hasExited { throw ChildProcess.Failure("kubectl's watch has ended: \(kubectl.err)") }
     }
 
     /// By namespace, as last told; those with a holder.
