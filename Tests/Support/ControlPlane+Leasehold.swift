@@ -29,7 +29,7 @@ extension ControlPlane {
         for definition in ["leases.leaderelection.600lyy.io", "guestbooks.webapp.my.domain", "fleets.webapp.my.domain"]
         {
             try await run("wait", "--for=condition=Established", "--timeout=60s", "crd/\(definition)")
-            // Established is said a little before the kind is served, and a kubectl that comes too early gives up.
+            // Established is said a little before the kind is served.
             try await eventually("\(definition) is served") {
                 try await kubectl("get", definition, "--all-namespaces").code == 0
             }
