@@ -326,10 +326,12 @@ package actor Candidate {
 }
 
 extension LeadershipTable {
-    /// This table without any claim of this cluster's; nil: it has none.
+    /// This table without any claim of this cluster's and with nothing more to grant; nil: it is so already.
     fileprivate func disowned() -> LeadershipTable? {
-        guard entries.contains(where: { $0.state == .own }) else { return nil }
+        guard isActive || entries.contains(where: { $0.state == .own }) else { return nil }
         var table = self
+        table.isActive = false
+        table.mark = TableMark(incarnation: mark.incarnation, revision: mark.revision + 1)
         for slot in entries.indices where entries[slot].state == .own {
             table.entries[slot].state = .lapsed
             table.entries[slot].limit = 0

@@ -91,7 +91,8 @@ package struct Elector: Sendable {
         self.identity = identity
         self.timing = timing
         self.takeovers = takeovers
-        table = LeadershipTable(cluster: identity.cluster)
+        table = LeadershipTable(
+            cluster: identity.cluster, mark: TableMark(incarnation: identity.incarnation, revision: 0))
     }
 
     /// Takes one step.
@@ -253,21 +254,27 @@ package struct Elector: Sendable {
     mutating func touch(_ position: Int) { touched.append(position) }
 
     private mutating func finish() {
+        var entriesChanged = table.isActive != (phase == .active)
+        table.isActive = phase == .active
         if table.entries.count < slots.count {
             touched.append(contentsOf: table.entries.count..<slots.count)
             table.entries.append(
                 contentsOf: repeatElement(LeadershipTable.Entry(), count: slots.count - table.entries.count))
             table.index = NamespaceIndex(slots.map(\.namespace))
-            tableChanged = true
+            entriesChanged = true
         }
         for position in touched {
             let entry = entry(of: slots[position])
             if table.entries[position] != entry {
                 table.entries[position] = entry
-                tableChanged = true
+                entriesChanged = true
             }
         }
         touched.removeAll(keepingCapacity: true)
+        if entriesChanged {
+            table.mark = TableMark(incarnation: identity.incarnation, revision: table.mark.revision + 1)
+            tableChanged = true
+        }
         if let sent = own.acknowledged?.sent, table.anchor != sent {
             table.anchor = sent
             tableChanged = true

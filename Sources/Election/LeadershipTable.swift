@@ -3,8 +3,8 @@
 /// Renewing costs nothing per namespace: all windows count from one ``anchor``. Any thread may read a copy.
 package struct LeadershipTable: Hashable, Sendable {
     /// What a cluster's claim, or the lack of one, looks like to the webhook. Plain data, so that copying is a memcpy.
-    package struct Entry: Hashable, Sendable {
-        package enum State: UInt8, Hashable, Sendable {
+    package struct Entry: Hashable, Sendable, Codable {
+        package enum State: UInt8, Hashable, Sendable, Codable {
             /// Left out of the election on purpose.
             case unmanaged
             /// This cluster does not compete for it, and no other cluster is known to lead it.
@@ -82,6 +82,10 @@ package struct LeadershipTable: Hashable, Sendable {
 
     /// The cluster whose claims these are.
     package let cluster: String
+    /// Which state of it this is, so that a webhook in another process need not be sent what it has.
+    package var mark: TableMark
+    /// Whether the incarnation behind it has taken over its cluster's member record and has not ended.
+    package var isActive: Bool
     package var index: NamespaceIndex
     /// The reading from which every limit counts: before the acknowledged heartbeat, or the grants request, was sent.
     package var anchor: Reading
@@ -91,12 +95,15 @@ package struct LeadershipTable: Hashable, Sendable {
     package var holders: [String]
 
     package init(
-        cluster: String, index: NamespaceIndex = NamespaceIndex([]),
+        cluster: String, mark: TableMark = TableMark(incarnation: "", revision: 0), isActive: Bool = false,
+        index: NamespaceIndex = NamespaceIndex([]),
         anchor: Reading = Reading(boottime: 0, realtime: 0, monotonicRaw: 0),
         entries: ContiguousArray<Entry> = [], holders: [String] = []
     ) {
         precondition(entries.count == index.names.count, "one entry a namespace")
         self.cluster = cluster
+        self.mark = mark
+        self.isActive = isActive
         self.index = index
         self.anchor = anchor
         self.entries = entries

@@ -1,13 +1,17 @@
 import Election
+import FoundationEssentials
 import Support
 import Testing
 
 struct GrantTests {
     private let timing = Timing()
 
-    private func table(limit: Duration, anchor: Reading) -> LeadershipTable {
+    private func table(
+        limit: Duration, anchor: Reading, revision: UInt64 = 1, isActive: Bool = true
+    ) -> LeadershipTable {
         LeadershipTable(
-            cluster: "east", index: NamespaceIndex(["n", "o", "p"]), anchor: anchor,
+            cluster: "east", mark: TableMark(incarnation: "i1", revision: revision), isActive: isActive,
+            index: NamespaceIndex(["n", "o", "p"]), anchor: anchor,
             entries: [
                 .init(state: .own, holder: 0, term: 7, limit: limit.nanoseconds, acquired: 5),
                 .init(state: .other, holder: 1, term: 9, acquired: 6), .init(state: .unmanaged),
@@ -18,10 +22,18 @@ struct GrantTests {
         if case .leads = table.standing(of: "n", at: now) { true } else { false }
     }
 
-    @Test func `a webhook's table says what the controller's said`() {
+    /// What a webhook that asked at `asked` judges by, after the controller answered at `computed`.
+    private func granted(
+        _ table: LeadershipTable, computed: Reading = Bench.start, asked: Reading = Bench.start
+    ) throws -> LeadershipTable {
+        var client = GrantClient(cluster: "east")
+        let grant = Grant(of: table, known: client.known, at: computed, timing: timing)
+        return try #require(try client.take(grant, askedAt: asked))
+    }
+
+    @Test func `a webhook's table says what the controller's said`() throws {
         let controller = table(limit: .seconds(10), anchor: Bench.start)
-        let grant = Grant(of: controller, at: Bench.start, timing: timing)
-        let webhook = LeadershipTable(granted: grant, askedAt: Bench.start, timing: timing)
+        let webhook = try granted(controller)
         for slot in 0..<3 {
             #expect(webhook.standing(slot: slot, at: Bench.start) == controller.standing(slot: slot, at: Bench.start))
             #expect(webhook.tenure(slot) == controller.tenure(slot))
@@ -29,11 +41,11 @@ struct GrantTests {
         #expect(webhook.cluster == "east")
     }
 
-    @Test func `a grant lasts one grant duration, less the commit margin and rho, from before it was asked for`() {
-        let controller = table(limit: .seconds(10), anchor: Bench.start)
-        let grant = Grant(of: controller, at: Bench.start, timing: timing)
-        #expect(grant.entries.map(\.remaining) == [.seconds(1), .zero, .zero])
-        let webhook = LeadershipTable(granted: grant, askedAt: Bench.start, timing: timing)
+    @Test func `a grant lasts one grant duration, less the commit margin and rho, from before it was asked for`()
+        throws
+    {
+        let webhook = try granted(table(limit: .seconds(10), anchor: Bench.start))
+        #expect(webhook.entries.map(\.limit) == [990_000_000, 0, 0])
         var now = Bench.start
         now.boottime += 989_999_999
         #expect(leads(webhook, now))
@@ -41,27 +53,85 @@ struct GrantTests {
         #expect(!leads(webhook, now))
     }
 
-    @Test func `a grant near the end of the window is as short as what is left`() {
+    @Test func `a grant near the end of the window is as short as what is left`() throws {
         let controller = table(limit: .seconds(10), anchor: Bench.start)
         var now = Bench.start
         now.boottime += 9_500_000_000
-        #expect(Grant(of: controller, at: now, timing: timing).entries[0].remaining == .milliseconds(500))
+        #expect(try granted(controller, computed: now).entries[0].limit == 495_000_000)
         now.boottime += 500_000_000
-        let ended = Grant(of: controller, at: now, timing: timing).entries[0]
-        #expect(ended.remaining == .zero && ended.state == .lapsed)
+        let ended = try granted(controller, computed: now)
+        #expect(ended.standing(slot: 0, at: Bench.start) == .vacant(slot: 0, reason: .lapsed))
     }
 
-    @Test func `a clock of the controller that was set back gives no longer grant`() {
+    @Test func `a clock of the controller that was set back gives no longer grant`() throws {
         var now = Bench.start
         now.boottime -= 1_000_000_000_000
         now.realtime -= 1_000_000_000_000
         now.monotonicRaw -= 1_000_000_000_000
         let controller = table(limit: .seconds(10), anchor: Bench.start)
-        #expect(Grant(of: controller, at: now, timing: timing).entries[0].remaining == .seconds(1))
+        #expect(try granted(controller, computed: now).entries[0].limit == 990_000_000)
+        #expect(
+            try granted(table(limit: .milliseconds(300), anchor: Bench.start), computed: now).entries[0].limit
+                == 297_000_000)
+    }
+
+    @Test func `a webhook that has the table is sent only what time has used up`() throws {
+        var client = GrantClient(cluster: "east")
+        let controller = table(limit: .seconds(10), anchor: Bench.start)
+        let first = Grant(of: controller, known: client.known, at: Bench.start, timing: timing)
+        let table = try client.take(first, askedAt: Bench.start)
+        #expect(client.known == controller.mark)
+
+        var later = Bench.start
+        later.boottime += 500_000_000
+        let second = Grant(of: controller, known: client.known, at: later, timing: timing)
+        #expect(second.table == nil && second.elapsed == 500_000_000)
+        let renewed = try client.take(second, askedAt: later)
+        #expect(renewed?.anchor == later && renewed?.entries == table?.entries)
+        #expect(renewed?.index === table?.index)
+
+        let changed = self.table(limit: .seconds(5), anchor: Bench.start, revision: 2)
+        #expect(Grant(of: changed, known: client.known, at: later, timing: timing).table != nil)
+    }
+
+    @Test func `an incarnation that is not active changes nothing`() throws {
+        var client = GrantClient(cluster: "east")
+        let standby = table(limit: .zero, anchor: Bench.start, isActive: false)
+        let grant = Grant(of: standby, known: nil, at: Bench.start, timing: timing)
+        #expect(try client.take(grant, askedAt: Bench.start) == nil)
+        #expect(client.known == nil)
+    }
+
+    @Test func `an answer that is not usable is refused and changes nothing`() throws {
+        let controller = table(limit: .seconds(10), anchor: Bench.start)
+        var client = GrantClient(cluster: "west")
+        #expect(throws: RecordError.self) {
+            try client.take(Grant(of: controller, known: nil, at: Bench.start, timing: timing), askedAt: Bench.start)
+        }
+        client = GrantClient(cluster: "east")
+        // The table is one that this webhook never got.
+        #expect(throws: RecordError.self) {
+            try client.take(
+                Grant(of: controller, known: controller.mark, at: Bench.start, timing: timing), askedAt: Bench.start)
+        }
+        var torn = controller
+        torn.entries[1].holder = 2
+        #expect(throws: RecordError.self) {
+            try client.take(Grant(of: torn, known: nil, at: Bench.start, timing: timing), askedAt: Bench.start)
+        }
+        #expect(client.known == nil)
+    }
+
+    @Test func `a grant reads back as it was written`() throws {
+        let controller = table(limit: .seconds(10), anchor: Bench.start)
+        for known in [nil, controller.mark] {
+            let grant = Grant(of: controller, known: known, at: Bench.start, timing: timing)
+            #expect(try JSONDecoder().decode(Grant.self, from: JSONEncoder().encode(grant)) == grant)
+        }
     }
 
     /// Two machines with clocks of any offset and any rate within rho, and any delays.
-    @Test(arguments: 0..<8) func `no grant is used when the controller's window is over`(seed: UInt64) {
+    @Test(arguments: 0..<8) func `no grant is used when the controller's window is over`(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         for _ in 0..<5000 {
             let limit = Duration.milliseconds(random.within(1...15_000))
@@ -81,8 +151,7 @@ struct GrantTests {
             let computed = asked + random.within(0...2000) * 1_000_000
             let used = computed + random.within(0...10_000) * 1_000_000
             let table = table(limit: limit, anchor: controller(0))
-            let grant = Grant(of: table, at: controller(computed), timing: timing)
-            let granted = LeadershipTable(granted: grant, askedAt: webhook(asked), timing: timing)
+            let granted = try granted(table, computed: controller(computed), asked: webhook(asked))
             guard leads(granted, webhook(used)) else { continue }
             // The window is D·(1−rho) on the holder's clock, which others wait for with D·(1+rho): in true time the
             // limit divided by (1−rho) is what the grant must stay within.

@@ -481,7 +481,9 @@ struct HolderTests {
                 _ = elector.handle(event, at: now)
             }
             _ = elector.silentHolder(at: now)
-            _ = Grant(of: elector.table, at: now, timing: elector.timing)
+            let grant = Grant(of: elector.table, known: nil, at: now, timing: elector.timing)
+            var client = GrantClient(cluster: elector.identity.cluster)
+            _ = try? client.take(grant, askedAt: now)
         }
         _ = elector.handle(.leave(.release), at: reading)
         var fresh = Elector(identity: elector.identity, timing: elector.timing)

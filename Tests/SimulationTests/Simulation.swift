@@ -62,9 +62,11 @@ final class Simulation {
         let cluster: Int
         var clocks: MachineClocks
         var table: LeadershipTable?
+        var client: GrantClient
         var stoppedUntil: Int64 = 0
 
         init(cluster: Int, clocks: MachineClocks) {
+            client = GrantClient(cluster: "c\(cluster)")
             self.cluster = cluster
             self.clocks = clocks
         }
@@ -164,11 +166,12 @@ final class Simulation {
         let asked = webhook.clocks.reading(at: time)
         after(networkDelay()) {
             guard replica.stoppedUntil <= self.time, let table = replica.table else { return }
-            let grant = Grant(of: table, at: replica.clocks.reading(at: self.time), timing: self.timing)
-            guard grant.entries.contains(where: { $0.state == .own }) else { return }
+            let grant = Grant(
+                of: table, known: webhook.client.known, at: replica.clocks.reading(at: self.time), timing: self.timing)
             self.after(self.networkDelay()) {
                 guard webhook.stoppedUntil <= self.time else { return }
-                webhook.table = LeadershipTable(granted: grant, askedAt: asked, timing: self.timing)
+                guard let table = try? webhook.client.take(grant, askedAt: asked) else { return }
+                webhook.table = table
             }
         }
     }
