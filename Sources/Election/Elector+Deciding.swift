@@ -42,7 +42,7 @@ extension Elector {
         slots[position].wanted = seconds
         if let claim = slots[position].claim, seconds < claim.honoured {
             // Rule "a changed lease duration": a shorter one is honoured at once, and written later.
-            slots[position].claim?.honoured = seconds
+            if Rule.shorterIsHonouredAtOnce.isKept { slots[position].claim?.honoured = seconds }
             slots[position].shortened = .unpublished
             unpublished.append(position)
             hold(seconds)
@@ -81,6 +81,7 @@ extension Elector {
     private func moveForAbsent(_ slot: Slot) -> Move {
         guard let seconds = aim(of: slot) else { return .nothing }
         guard let lastSeen = slot.lastSeen, let shown = slot.shown else { return claim(seconds) }
+        guard Rule.deletedIsNotFree.isKept else { return claim(seconds) }
         let wait = timing.deletionWait(ofSeconds: lastSeen.seconds)
         if shown.elapsedForWait(since: slot.firstReceived) >= wait { return claim(seconds) }
         return after(wait - now.elapsedForWait(since: slot.firstReceived), .read)
@@ -104,10 +105,11 @@ extension Elector {
         if let other = otherAgreedHolder(record) { return .drop(to: other) }
         if seconds < claim.written {
             // Rule "what an incarnation inherits": until then no claim may carry less than it replaces.
-            if !inheritedIsOver { return .wait(inheritedRest) }
+            if Rule.inheritedDurationIsCarried.isKept, !inheritedIsOver { return .wait(inheritedRest) }
             // Rule "a changed lease duration": grants given under the longer window must end first.
             guard case .published(let since) = slot.shortened else { return .nothing }
-            return after(timing.grantsEnd - now.elapsedForWait(since: since), self.claim(seconds))
+            let rest = timing.grantsEnd - now.elapsedForWait(since: since)
+            return after(Rule.shorteningWaitsForGrants.isKept ? rest : .zero, self.claim(seconds))
         }
         return seconds > claim.written || claim.honoured < claim.written ? self.claim(seconds) : .nothing
     }
@@ -126,12 +128,14 @@ extension Elector {
     /// A record that an earlier incarnation of this cluster wrote, or one of its name with another uid.
     private func moveForPredecessor(_ slot: Slot, _ record: LeaseRecord) -> Move {
         let seconds = aim(of: slot)
-        if seconds == nil || record.uid != identity.uid {
+        if seconds == nil || (record.uid != identity.uid && Rule.uidTellsClustersApart.isKept) {
             let rest = freeingRest(record.leaseDurationSeconds)
             if rest > .zero { return .wait(rest) }
         }
         // Rule "own records of other incarnations": first a proof that this incarnation was not deposed meanwhile.
-        guard own.confirmedStep >= slot.knownStep else { return .confirm(member: identity.cluster) }
+        guard own.confirmedStep >= slot.knownStep || !Rule.ownRecordIsReadAgain.isKept else {
+            return .confirm(member: identity.cluster)
+        }
         guard let seconds else { return .free }
         return claim(carriedSeconds(seconds, replacing: record))
     }
@@ -143,9 +147,10 @@ extension Elector {
         guard member.presence != .unread else { return .nothing }
         let wait = timing.staleness(ofSeconds: record.leaseDurationSeconds)
         // Decisive: a read of the member record that was sent after the lease record was received.
-        if let read = member.decisive, read.sentStep >= slot.knownStep {
+        if let read = member.decisive, read.sentStep >= slot.knownStep || !Rule.memberIsReadAfterLease.isKept {
             if read.presence.record?.state == .stopped { return claim(seconds) }
-            if silence(until: read.sent, of: read.presence, since: read.firstReceived, slot) >= wait {
+            let end = Rule.silenceEndsWhenTheReadWasSent.isKept ? read.sent : now
+            if silence(until: end, of: read.presence, since: read.firstReceived, slot) >= wait {
                 return claim(seconds)
             }
         }
@@ -174,7 +179,8 @@ extension Elector {
     ) -> Duration {
         let silence = end.elapsedForWait(since: first)
         // Absence can come back: it counts from the first receipt of this version of the lease at the earliest.
-        return presence == .absent ? min(silence, end.elapsedForWait(since: slot.firstReceived)) : silence
+        return presence == .absent && Rule.absenceCountsFromTheLease.isKept
+            ? min(silence, end.elapsedForWait(since: slot.firstReceived)) : silence
     }
 
     /// The other cluster that should have the lease and has asked for it, if it is live.
@@ -188,24 +194,25 @@ extension Elector {
     /// Rule "what an incarnation inherits": until the wait is over, a claim that replaces a record of this cluster,
     /// whoever wrote it, carries at least the duration that it replaces.
     private func carriedSeconds(_ seconds: Int, replacing record: LeaseRecord) -> Int {
-        inheritedIsOver ? seconds : max(seconds, record.leaseDurationSeconds)
+        inheritedIsOver || !Rule.inheritedDurationIsCarried.isKept ? seconds : max(seconds, record.leaseDurationSeconds)
     }
 
     /// Rule "what an incarnation inherits": what is left until a lease that an earlier incarnation held with this
     /// duration may be freed. The earlier one may be paused inside its window; that holds for a lease that this
     /// incarnation has claimed again, too, since the earlier one does not know yet.
     private func freeingRest(_ seconds: Int) -> Duration {
-        guard let inherited else { return .zero }
+        guard let inherited, Rule.freeingWaitsForPredecessor.isKept else { return .zero }
         return timing.freeingWait(ofSeconds: seconds) - now.elapsedForWait(since: inherited.since)
     }
 
     /// Rule "giving a lease back": what is left until no webhook can act on this incarnation's grants.
     func grantsRest(of slot: Slot) -> Duration {
+        guard Rule.freeingWaitsForGrants.isKept || phase == .leaving(.release) else { return .zero }
         switch slot.granting {
-        case .never: .zero
+        case .never: return .zero
         // The end has not been published yet: the step after that knows more.
-        case .running, .dropped: timing.grantsEnd
-        case .ended(let since): timing.grantsEnd - now.elapsedForWait(since: since)
+        case .running, .dropped: return timing.grantsEnd
+        case .ended(let since): return timing.grantsEnd - now.elapsedForWait(since: since)
         }
     }
 
@@ -218,7 +225,12 @@ extension Elector {
 
     /// Rules "taker, step 4" and "durations are declared first".
     private func claim(_ seconds: Int) -> Move {
-        windowIsOpen(ofSeconds: seconds) && declaredQuiet >= seconds ? .claim(seconds: seconds) : .nothing
+        mayClaim(seconds) ? .claim(seconds: seconds) : .nothing
+    }
+
+    func mayClaim(_ seconds: Int) -> Bool {
+        windowIsOpen(ofSeconds: seconds)
+            && (declaredQuiet >= seconds || !Rule.durationIsDeclaredFirst.isKept)
     }
 
     // MARK: Carrying it out

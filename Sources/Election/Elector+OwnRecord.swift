@@ -68,7 +68,10 @@ extension Elector {
         let handedOn = inheritedIsOver ? 0 : inheritedQuiet
         switch state {
         case .live: return max(longestDuration, handedOn)
-        case .handover: return max(timing.grantDuration.secondsRoundedUp, handedOn)
+        case .handover:
+            return max(
+                Rule.handoverCarriesGrants.isKept ? timing.grantDuration.secondsRoundedUp : 0,
+                Rule.handoverHandsOnInherited.isKept ? handedOn : 0)
         case .stopped: return 0
         }
     }
@@ -114,15 +117,16 @@ extension Elector {
                 guard attempt.kind == .claim else { continue }
                 if windowIsOpen(ofSeconds: attempt.record.leaseDurationSeconds) {
                     hold(attempt.record.leaseDurationSeconds)
-                } else {
+                } else if Rule.claimInFlightIsBornLapsed.isKept {
                     slots[position].attempts[index].isUnbroken = false
                 }
             }
             if let claim = slots[position].claim {
                 if windowIsOpen(ofSeconds: claim.honoured) {
                     hold(claim.honoured)
-                } else {
+                } else if Rule.lapsedForGood.isKept {
                     drop(position)
+                    if !Rule.freeingLapsedWaitsForGrants.isKept { slots[position].granting = .never }
                     output.notes.append(.lapsed(namespace: slots[position].namespace, term: claim.term))
                 }
             }
@@ -134,7 +138,19 @@ extension Elector {
 
     // MARK: Inheritance
 
-    private var inheritedQuiet: Int { inherited?.quiet ?? joiningQuiet }
+    private var inheritedQuiet: Int {
+        Rule.inheritedIsTheMembersQuiet.isKept ? inherited?.quiet ?? joiningQuiet : predecessorsLongest
+    }
+
+    /// For a broken rule: what the lease records alone would say.
+    private var predecessorsLongest: Int {
+        slots.reduce(0) { longest, slot in
+            guard case .record(let record, _) = slot.known, record.holderIdentity == identity.cluster,
+                record.incarnation != identity.incarnation
+            else { return longest }
+            return max(longest, record.leaseDurationSeconds)
+        }
+    }
 
     /// q of the record that is being taken over; without one, D_limit.
     private var joiningQuiet: Int { own.previous?.quietSeconds ?? timing.leaseDurationLimit }
@@ -142,10 +158,10 @@ extension Elector {
     /// What is left of the wait for what earlier incarnations may still do.
     var inheritedRest: Duration {
         guard let inherited else { return timing.inheritedWait(ofSeconds: joiningQuiet) }
-        return timing.inheritedWait(ofSeconds: inherited.quiet) - now.elapsedForWait(since: inherited.since)
+        return timing.inheritedWait(ofSeconds: inheritedQuiet) - now.elapsedForWait(since: inherited.since)
     }
 
-    var inheritedIsOver: Bool { inheritedRest <= .zero }
+    var inheritedIsOver: Bool { inheritedRest <= .zero || !Rule.stoppingWaitsForInherited.isKept }
 
     // MARK: Answers
 
@@ -161,7 +177,13 @@ extension Elector {
             own.attempts.removeAll { $0.sequence == sequence }
             own.isHurried = true
             if phase == .joining, let farewell = own.farewell { leave(farewell) }
+        case .unclear where !Rule.unclearIsNotFailed.isKept:
+            takeOwnWrite(.failed(""), sequence: sequence)
         case .conflict, .unclear:
+            if !Rule.unclearIsNotDone.isKept, case .unclear = answer, let attempt = own.attempts.last, phase == .active
+            {
+                own.acknowledged = .init(sent: attempt.sent, quiet: attempt.quiet)
+            }
             // Rule "an unclear answer": a conflict too may be this very write, sent twice.
             own.mustReadBack = true
             own.lastRead = nil
@@ -195,9 +217,13 @@ extension Elector {
             takeOwnConfirmation(record, version: object.version, sentStep: request.sentStep)
         } else if phase == .joining {
             join(record, version: object.version)
-        } else {
+        } else if Rule.deposedStops.isKept {
             // Rule "deposed": drops everything and never adopts the new version.
             end(.deposed(by: record.incarnation))
+        } else {
+            own.version = object.version
+            own.attempts.removeAll()
+            own.confirmedStep = request.sentStep
         }
     }
 
@@ -213,7 +239,10 @@ extension Elector {
         // With the version that is known, none of the attempts has landed yet; each may still.
         if version != own.version {
             if let attempt = own.attempts.first(where: { $0.sequence == record.sequence }) {
-                return land(attempt, at: version)
+                let newest = OwnRecord.Attempt(
+                    sequence: attempt.sequence, sent: own.attempts.last?.sent ?? attempt.sent, quiet: attempt.quiet,
+                    state: attempt.state)
+                return land(Rule.readBackCountsTheAttemptsSendTime.isKept ? attempt : newest, at: version)
             }
             // Too old to be remembered: no new H, and it may declare less than the newest one known.
             own.version = version
@@ -233,7 +262,8 @@ extension Elector {
         switch attempt.state {
         case .live:
             // The send time, not the answer's. Lapsed claims are gone already: see lapse().
-            own.acknowledged = .init(sent: attempt.sent, quiet: attempt.quiet)
+            own.acknowledged = .init(
+                sent: Rule.windowRunsFromSendTime.isKept ? attempt.sent : now, quiet: attempt.quiet)
             planIsDue = true
             if phase == .joining { becomeActive() }
         case .handover: end(.handedOver)
@@ -250,7 +280,7 @@ extension Elector {
             own.attempts.removeAll()
             if let farewell = own.farewell { return leave(farewell) }
         }
-        let isSameUID = record.uid == identity.uid
+        let isSameUID = record.uid == identity.uid || !Rule.uidTellsClustersApart.isKept
         if record.state == .stopped || (record.state == .handover && isSameUID) {
             return takeOver(record, version: version)
         }
@@ -277,7 +307,7 @@ extension Elector {
     /// For how long a record must stay unchanged before it is taken over.
     private func wait(before record: MemberRecord) -> Duration {
         let standby = timing.standbyTakeover(after: takeovers)
-        if record.uid == identity.uid { return standby }
+        if record.uid == identity.uid || !Rule.uidTellsClustersApart.isKept { return standby }
         let quiet = timing.staleness(ofSeconds: record.quietSeconds)
         // A cluster without any lease has no quiet time; it is given the time for a heartbeat all the same.
         return record.state == .live ? max(quiet, standby) : quiet
@@ -327,7 +357,10 @@ extension Elector {
     /// Rule "giving back all at once": `stopped` is written only after the grants have ended and after what was
     /// inherited is waited out.
     private mutating func mayStop() -> Bool {
-        let rest = max(inheritedRest, slots.reduce(.zero) { max($0, grantsRest(of: $1)) })
+        let grantsRest = slots.reduce(Duration.zero) { max($0, self.grantsRest(of: $1)) }
+        let rest = max(
+            Rule.stoppingWaitsForInherited.isKept ? inheritedRest : .zero,
+            Rule.stoppingWaitsForGrants.isKept ? grantsRest : .zero)
         guard rest > .zero else { return true }
         wakeAfter = min(wakeAfter, rest)
         return false

@@ -25,7 +25,7 @@ extension Elector {
 
     private mutating func sendClaim(_ position: Int, seconds: Int) {
         // The same facts that decided, checked where the write is made.
-        precondition(phase == .active && windowIsOpen(ofSeconds: seconds) && declaredQuiet >= seconds)
+        precondition(phase == .active && mayClaim(seconds))
         let slot = slots[position]
         let id = newAttempt()
         var record = LeaseRecord(
@@ -34,8 +34,10 @@ extension Elector {
             acquireTime: Timestamp.format(microseconds: now.realtime / 1000), leaderTransitions: 0, write: id)
         if case .record(let before, _) = slot.known {
             // Rule "fencing": plus 1 with every claim.
-            record.term = before.term + 1
-            if before.holderIdentity == identity.cluster && before.incarnation != identity.incarnation {
+            record.term = before.term + (Rule.termGrows.isKept ? 1 : 0)
+            if before.holderIdentity == identity.cluster && before.incarnation != identity.incarnation,
+                Rule.reclaimedStaysInherited.isKept
+            {
                 slots[position].inheritedSeconds = max(slot.inheritedSeconds ?? 0, before.leaseDurationSeconds)
             }
             let continues = before.holderIdentity == identity.cluster && before.uid == identity.uid
@@ -48,7 +50,9 @@ extension Elector {
         }
         // From sending it until a later write is acknowledged, the shortest duration sent counts.
         slots[position].shortestSent = min(slot.shortestSent ?? seconds, seconds)
-        if let claim = slot.claim { slots[position].claim?.honoured = min(claim.honoured, seconds) }
+        if let claim = slot.claim, Rule.shorterIsHonouredAtOnce.isKept {
+            slots[position].claim?.honoured = min(claim.honoured, seconds)
+        }
         hold(seconds)
         write(position, .claim, record)
     }
@@ -56,7 +60,8 @@ extension Elector {
     /// The term of a record made from nothing: the Unix time, so that a deletion by somebody else does not bring a term
     /// back, or the one after the highest seen.
     private func firstTerm(after highest: UInt64?) -> UInt64 {
-        let time = UInt64(max(1, now.realtime / 1_000_000_000))
+        let time = Rule.termOutlivesDeletion.isKept ? UInt64(max(1, now.realtime / 1_000_000_000)) : 1
+        guard Rule.termOutlivesDeletion.isKept else { return time }
         guard let highest else { return time }
         return max(time, highest + 1)
     }
@@ -114,7 +119,15 @@ extension Elector {
                 output.notes.append(.gaveBack(namespace: slots[position].namespace))
             case .ask: break
             }
+        case .unclear where !Rule.unclearIsNotFailed.isKept:
+            slots[position].attempts.removeAll { $0.record.write == id }
+            slots[position].retryAfter = now
         case .conflict, .unclear:
+            if !Rule.unclearIsNotDone.isKept, case .unclear = answer,
+                let attempt = slots[position].attempts.first(where: { $0.record.write == id }), attempt.kind == .claim
+            {
+                adopt(attempt, at: position, isAcknowledged: true)
+            }
             // Rule "an unclear answer": read the record back; what it shows says which attempt landed.
             slots[position].mustRead = true
         case .failed:
@@ -132,7 +145,8 @@ extension Elector {
         let seconds = record.leaseDurationSeconds
         // Until a later write is acknowledged, whatever a read-back shows, the shortest duration sent counts: an
         // unanswered write may still land.
-        var honoured = isAcknowledged ? seconds : min(seconds, slots[position].shortestSent ?? seconds)
+        var honoured =
+            isAcknowledged ? seconds : min(seconds, slots[position].shortestSent ?? seconds)
         if isAcknowledged { slots[position].shortestSent = nil }
         let replaced = slots[position].claim
         guard phase == .active, let wanted = slots[position].wanted, attempt.isUnbroken,

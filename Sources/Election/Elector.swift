@@ -312,8 +312,9 @@ package struct Elector: Sendable {
             entry.acquired = Timestamp.parse(record.acquireTime) ?? 0
             if let claim = slot.claim {
                 entry.state = .own
+                let margin = Rule.commitMarginIsKept.isKept ? timing.commitMargin : .zero
                 // Rule "using a claim": the window less the commit margin.
-                entry.limit = max(0, (timing.window(ofSeconds: claim.honoured) - timing.commitMargin).nanoseconds)
+                entry.limit = max(0, (timing.window(ofSeconds: claim.honoured) - margin).nanoseconds)
             } else {
                 entry.state = record.holderIdentity == identity.cluster ? .lapsed : .other
             }

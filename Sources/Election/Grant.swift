@@ -43,7 +43,8 @@ package struct Grant: Hashable, Sendable, Codable {
         elapsed = max(0, now.nanosecondsForUse(since: table.anchor))
         // The margin comes off the grant duration, too: when a lease is given back one grant duration after the last
         // grant, a write that was admitted at the grant's very end must have reached the API server's storage.
-        longest = (timing.grantDuration - timing.commitMargin).nanoseconds
+        let keepsMargin = Rule.commitMarginIsKept.isKept && Rule.grantDurationIncludesTheMargin.isKept
+        longest = (timing.grantDuration - (keepsMargin ? timing.commitMargin : .zero)).nanoseconds
         rho = timing.rho
         self.table = known == table.mark ? nil : GrantedTable(table)
     }
@@ -117,7 +118,10 @@ package struct GrantClient: Hashable, Sendable {
         table.anchor = asked
         for slot in table.entries.indices {
             // Rule "grants": until elapsed(T) reaches the remainder·(1−rho).
-            let left = min(table.entries[slot].limit.saturatingSubtract(grant.elapsed), grant.longest)
+            let limit = table.entries[slot].limit
+            let left = min(
+                Rule.grantEndsWithTheWindow.isKept || limit == 0 ? limit.saturatingSubtract(grant.elapsed) : .max,
+                Rule.grantEndsAfterGrantDuration.isKept || limit == 0 ? grant.longest : .max / 2_000_000)
             table.entries[slot].limit = max(0, left) * Int64(1_000_000 - grant.rho) / 1_000_000
         }
         return table

@@ -23,21 +23,26 @@ package struct Reading: Hashable, Sendable {
 
     /// ``elapsedForUse(since:)`` in nanoseconds, for the hot path.
     package func nanosecondsForUse(since earlier: Reading) -> Int64 {
-        max(
-            boottime.saturatingSubtract(earlier.boottime),
-            realtime.saturatingSubtract(earlier.realtime),
-            monotonicRaw.saturatingSubtract(earlier.monotonicRaw)
-        )
+        let (boottime, realtime, monotonicRaw) = differences(from: earlier)
+        return Rule.windowsCountTheLargestDifference.isKept
+            ? max(boottime, realtime, monotonicRaw) : min(boottime, monotonicRaw)
     }
 
     /// Time since `earlier` for whoever **waits** for another's right to end: the smaller difference of the boot-time
     /// and the raw clock. The wall clock has no say here: setting it forward must not shorten a wait.
     package func elapsedForWait(since earlier: Reading) -> Duration {
-        .nanoseconds(
-            min(
-                boottime.saturatingSubtract(earlier.boottime),
-                monotonicRaw.saturatingSubtract(earlier.monotonicRaw)
-            )
+        let (boottime, realtime, monotonicRaw) = differences(from: earlier)
+        return .nanoseconds(
+            Rule.waitsCountTheSmallerDifference.isKept
+                ? min(boottime, monotonicRaw) : max(boottime, realtime, monotonicRaw))
+    }
+
+    @inline(__always)
+    private func differences(from earlier: Reading) -> (boottime: Int64, realtime: Int64, monotonicRaw: Int64) {
+        let boottime = boottime.saturatingSubtract(earlier.boottime)
+        return (
+            boottime, realtime.saturatingSubtract(earlier.realtime),
+            Rule.rawClockIsRead.isKept ? monotonicRaw.saturatingSubtract(earlier.monotonicRaw) : boottime
         )
     }
 }

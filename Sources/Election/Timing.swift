@@ -25,12 +25,12 @@ package struct Timing: Hashable, Sendable {
 
     /// D·(1−rho): how long a holder's window lasts after the reading before its heartbeat was sent.
     package func window(ofSeconds seconds: Int) -> Duration {
-        .seconds(seconds) * (1_000_000 - rho) / 1_000_000
+        .seconds(seconds) * (1_000_000 - (Rule.clockRatesAreBounded.isKept ? rho : 0)) / 1_000_000
     }
 
     /// D·(1+rho): how long another cluster's silence must last.
     package func staleness(ofSeconds seconds: Int) -> Duration {
-        .seconds(seconds) * (1_000_000 + rho) / 1_000_000
+        .seconds(seconds) * (1_000_000 + (Rule.clockRatesAreBounded.isKept ? rho : 0)) / 1_000_000
     }
 
     /// G·(1+2·rho): after which no webhook acts any more on a grant given before.
