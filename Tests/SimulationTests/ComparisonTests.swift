@@ -19,7 +19,8 @@ import Testing
     }
 
     @Test(arguments: RenewedLease.Scheme.allCases)
-    func `a renewal keeps the acquire time, renews its own, and moves the deadline`(scheme: RenewedLease.Scheme) throws {
+    func `a renewal keeps the acquire time, renews its own, and moves the deadline`(scheme: RenewedLease.Scheme) throws
+    {
         var process = Process(scheme, "c0")
         let first = try process.writes(after: nil, at: 0).record
         process.answer(.written(Version("1")), at: 0)
