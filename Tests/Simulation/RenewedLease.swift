@@ -6,8 +6,8 @@ package import Election
 /// Every renew interval a process reads the record of each namespace that it wants. Absent, free or its own: it writes
 /// itself as the holder. Another's: only once that has become stale, by the rule of its ``Scheme``. It leads from the
 /// answer to a successful write until its renew deadline, two thirds of the lease duration later on its own clocks, and
-/// steps down at once when it reads another holder. It tells an unclear write from a failed one no more than the usual
-/// libraries do: it reads again a little later.
+/// steps down at once when it reads another holder. A renewal that is answered after the deadline does not count. It
+/// tells an unclear write from a failed one no more than the usual libraries do: it reads again a little later.
 ///
 /// Every process has an identity of its own, new with each start, so that two replicas of a cluster compete like any
 /// others. A process that leaves does not free its records, as is the usual default: they become stale.
@@ -94,7 +94,7 @@ package struct RenewedLease: Participant {
         /// The shortest duration written since the last successful write, in seconds, and with that.
         var honoured = 0
         /// The one request under way, and what it writes.
-        var pending: (id: RequestID, record: RenewedLeaseRecord?)?
+        var pending: (id: RequestID, record: RenewedLeaseRecord?, isRenewal: Bool)?
         var tried: Reading?
         var hasFailed = false
     }
@@ -134,7 +134,7 @@ package struct RenewedLease: Participant {
     }
 
     private mutating func send(_ operation: Request.Operation, _ slot: Int, _ record: RenewedLeaseRecord?) {
-        slots[slot].pending = (nextRequest, record)
+        slots[slot].pending = (nextRequest, record, slots[slot].renewed != nil)
         output.requests.append(Request(id: nextRequest, operation: operation))
         nextRequest += 1
     }
@@ -142,7 +142,7 @@ package struct RenewedLease: Participant {
     // MARK: Answers
 
     private mutating func take(_ answer: Answer, at slot: Int) {
-        let written = slots[slot].pending?.record
+        guard let (_, written, isRenewal) = slots[slot].pending else { return }
         slots[slot].pending = nil
         switch answer {
         case .object(let object):
@@ -152,12 +152,14 @@ package struct RenewedLease: Participant {
             guard let written else { preconditionFailure("a read was answered as a write") }
             slots[slot].known = .record(written, version)
             slots[slot].firstReceived = now
+            slots[slot].honoured = written.leaseDurationSeconds
+            tableChanged = true
+            let isTooLate = isRenewal && slots[slot].renewed == nil
+            guard !isTooLate, slots[slot].wanted != nil else { return }
             if slots[slot].renewed == nil {
                 output.notes.append(.led(namespace: slots[slot].namespace, term: UInt64(written.leaderTransitions)))
             }
-            slots[slot].renewed = slots[slot].wanted == nil ? nil : now
-            slots[slot].honoured = written.leaseDurationSeconds
-            tableChanged = true
+            slots[slot].renewed = now
         case .conflict, .failed, .unclear: slots[slot].hasFailed = true
         case .objects: preconditionFailure("nothing is listed")
         }

@@ -29,9 +29,10 @@ extension Timeline {
         let isRoutine = ["read", "write", "heartbeat"].contains { request.operation.hasPrefix($0) }
         if request.changedHolder || !isList && !isRoutine || beginsWindow(request) { return true }
         let isSlow = delay(of: request) >= 1_000_000_000
-        // A late list tells old news, a lost one tells none, and what is read of members is seldom missed.
-        if isList { return isSlow && loss(of: request) == .nothing }
-        if request.operation.hasPrefix("read") && request.namespace == nil { return isSlow }
+        // A late list or member record tells old news, a lost one tells none, and is seldom missed.
+        if isList || request.operation.hasPrefix("read") && request.namespace == nil {
+            return isSlow && loss(of: request) == .nothing
+        }
         return isSlow || loss(of: request) != .nothing || isRefused(request)
     }
 
@@ -42,8 +43,7 @@ extension Timeline {
 
     /// Whether a cluster begins to admit just after this write's answer.
     private func beginsWindow(_ request: Request) -> Bool {
-        guard request.namespace == namespace, !request.operation.hasPrefix("read"), let answered = request.answered
-        else {
+        guard request.isClaim(of: namespace), let answered = request.answered else {
             return false
         }
         return lanes[request.lane].admits.contains { (0...100_000_000).contains($0.from - answered.time) }

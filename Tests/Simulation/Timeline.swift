@@ -56,6 +56,8 @@ package struct Timeline {
         var answered: (time: Int64, answer: String)?
         /// It landed, and changed who holds the namespace.
         var changedHolder = false
+
+        func isClaim(of namespace: String) -> Bool { self.namespace == namespace && !operation.hasPrefix("read") }
     }
 
     /// What landed in the store.
@@ -140,7 +142,11 @@ package struct Timeline {
         }
         // Back to the claim that both sides' rights come from, but no further than a few lease durations.
         let takeover = run.takeovers.last { $0 <= end } ?? end
-        let requests = run.requests.filter { $0.changedHolder && $0.arrivals.contains { $0.time == takeover } }
+        let requests = run.requests.filter { request in
+            let landed = request.changedHolder && request.arrivals.contains { $0.time == takeover }
+            let isAnswered = request.answered.map { (0...second / 10).contains(end - $0.time) } ?? false
+            return landed || isAnswered && request.isClaim(of: run.namespace)
+        }
         let begin = requests.map(\.sent).min() ?? takeover
         let from = max(min(end - leaseDuration * 3 / 2, begin - second), end - 4 * leaseDuration)
         let overlapEnd = overlap.map { min($0.to, end + leaseDuration / 2) } ?? end

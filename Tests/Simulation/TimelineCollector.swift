@@ -2,7 +2,7 @@
 struct TimelineCollector {
     typealias Span = Timeline.Span
 
-    private let namespace: String
+    let namespace: String
     private let allNamespaces: [String]
     private(set) var lanes: [Timeline.Lane]
     private(set) var requests: [Timeline.Request] = []

@@ -11,7 +11,8 @@ extension TimelineDrawing {
         let others = timeline.violations.filter { violation in
             !timeline.overlaps.contains { $0.span.from == violation.time }
         }
-        drawLabels((overlaps + others.map { ($0.time, "broken", "#b00020") }).sorted { $0.0 < $1.0 }, towards: 1)
+        drawLabels(
+            (overlaps + others.map { ($0.time, "promise broken", "#b00020") }).sorted { $0.0 < $1.0 }, towards: 1)
     }
 
     mutating func drawOverlaps(from top: Int, to bottom: Int) {

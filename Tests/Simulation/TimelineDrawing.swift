@@ -48,7 +48,10 @@ struct TimelineDrawing {
         for sentence in timeline.verdict {
             for line in Timeline.wrap(sentence, (Self.right - 12) * 100 / Self.characterWidth) {
                 y += Self.labelHeight
-                texts.append(text(12, y, line, timeline.overlaps.isEmpty ? "" : "fill=\"#b00020\""))
+                texts.append(
+                    text(
+                        12, y, line, timeline.overlaps.isEmpty && timeline.violations.isEmpty ? "" : "fill=\"#b00020\"")
+                )
             }
         }
         y += 14

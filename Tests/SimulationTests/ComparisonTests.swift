@@ -44,6 +44,22 @@ import Testing
     }
 
     @Test(arguments: RenewedLease.Scheme.allCases)
+    func `a renewal that is answered after the deadline does not count, and the next one does`(
+        scheme: RenewedLease.Scheme
+    ) throws {
+        var process = Process(scheme, "c0")
+        let first = try process.leads(from: 0)
+        let second = try process.writes(after: first, version: "1", at: 3).record
+        // The next read is due by then.
+        let late = process.answer(.written(Version("2")), at: 10)
+        #expect(late.requests.map(\.operation) == [.read(.lease("n"))])
+        #expect(!process.leads(at: 10))
+        process.answer(.object(Process.object(second, "2")), at: 10)
+        process.answer(.written(Version("3")), at: 10)
+        #expect(process.leads(at: 10))
+    }
+
+    @Test(arguments: RenewedLease.Scheme.allCases)
     func `a holder that reads another's name steps down at once`(scheme: RenewedLease.Scheme) throws {
         var process = Process(scheme, "c0")
         try process.leads(from: 0)
