@@ -67,6 +67,12 @@ extension Timeline {
             + String(repeating: "0", count: 3 - rest.count) + rest
     }
 
+    /// `from 1.000 s to 2.500 s`, or `at 1.000 s` for a moment.
+    static func words(_ span: Span) -> String {
+        span.to - span.from < 1_000_000
+            ? "at \(seconds(span.from)) s" : "from \(seconds(span.from)) s to \(seconds(span.to)) s"
+    }
+
     func name(_ condition: Condition, length: String = "") -> String {
         switch condition.kind {
         case .running: "runs"
@@ -96,12 +102,13 @@ extension Timeline {
             let whose = overlap.lanes.sorted().flatMap { lane in
                 lanes[lane].processes.flatMap { process in
                     process.admits.filter { $0.intersection(overlap.span) != nil }.map {
-                        "\(process.name) from \(Self.seconds($0.from)) s to \(Self.seconds($0.to)) s"
+                        "\(process.name) \(Self.words($0))"
                     }
                 }
             }
-            return "From \(Self.seconds(overlap.span.from)) s to \(Self.seconds(overlap.span.to)) s "
-                + "\(names(overlap.lanes)) admit writes in \(namespace) at the same time: "
+            let when = Self.words(overlap.span)
+            return
+                "\(when.prefix(1).uppercased())\(when.dropFirst()) \(names(overlap.lanes)) admit writes in \(namespace) at the same time: "
                 + whose.joined(separator: ", ") + "."
         }
         sentences += violations.map { "Broken at \(Self.seconds($0.time)) s: \($0.text)." }

@@ -122,7 +122,9 @@ struct TimelineCollector {
         guard let (lane, process) = place(entry) else { return }
         let last = lanes[lane].processes[process].admits.count - 1
         if last >= 0, lanes[lane].processes[process].admits[last].to >= time {
-            lanes[lane].processes[process].admits[last].to = max(time, until)
+            // It did admit, if only for a moment between two stops.
+            let least = max(time, lanes[lane].processes[process].admits[last].from + 1)
+            lanes[lane].processes[process].admits[last].to = max(least, until)
         } else if until > time {
             lanes[lane].processes[process].admits.append(Span(from: time, to: until))
         }

@@ -4,8 +4,9 @@ extension TimelineDrawing {
 
     mutating func drawTrouble() {
         let overlaps = timeline.overlaps.map { overlap in
-            let length = Timeline.seconds(overlap.span.to - overlap.span.from)
-            return (overlap.span.from, "\(timeline.names(overlap.lanes)) both admit for \(length) s", "#b00020")
+            let length = overlap.span.to - overlap.span.from
+            let words = length < 1_000_000 ? "for a moment" : "for \(Timeline.seconds(length)) s"
+            return (overlap.span.from, "\(timeline.names(overlap.lanes)) admit at once \(words)", "#b00020")
         }
         // One that is an overlap is labelled as such.
         let others = timeline.violations.filter { violation in
@@ -21,7 +22,8 @@ extension TimelineDrawing {
             front.append(bar(overlap.span, top, bottom - top, style))
         }
         for violation in timeline.violations {
-            line(x(violation.time), top, x(violation.time), bottom, "stroke=\"#b00020\" stroke-dasharray=\"6 3\"")
+            let path = "M\(tenths(x(violation.time))) \(top)V\(bottom)"
+            front.append("<path d=\"\(path)\" stroke=\"#b00020\" stroke-width=\"1.5\" stroke-dasharray=\"6 3\"/>")
         }
     }
 

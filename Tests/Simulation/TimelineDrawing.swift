@@ -175,15 +175,15 @@ struct TimelineDrawing {
             "stroke=\"\(color(request.lane))\" "
             + (isStory || isSlow ? "stroke-width=\"1.8\"" : "stroke-width=\"0.8\" stroke-opacity=\"0.35\"")
         let sent = x(request.sent)
-        // Nobody knows when something was lost: a cross on the way, a little later.
-        let drift = 40
+        // Nobody knows where something was lost: a cross beside the store, where no lane hides it, and a little later.
+        let (drift, reach) = (40, far > near ? 20 : -20)
         guard loss != .request, let first = request.arrivals.first else {
-            if loss == .request { lose(sent, near, sent + drift, near + (far - near) * 6 / 10, style) }
+            if loss == .request { lose(sent, near, sent + drift, far - reach, style) }
             return
         }
         for arrival in request.arrivals { line(sent, near, x(arrival.time), far, style) }
         if loss == .answer {
-            lose(x(first.time), far, x(first.time) + drift, far + (near - far) * 6 / 10, style)
+            lose(x(first.time), far, x(first.time) + drift, far - 2 * reach, style)
         } else if let answered = request.answered, answered.time >= first.time {
             let last = request.arrivals.last { $0.time <= answered.time } ?? first
             line(x(last.time), far, x(answered.time), near, style + " stroke-dasharray=\"5 2\"")

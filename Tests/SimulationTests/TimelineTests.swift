@@ -46,6 +46,17 @@ import Testing
         #expect(Timeline.namespaceWithOverlap(in: history) == nil)
     }
 
+    @Test func `admitting for a moment between two stops is an overlap, and taking turns is none`() {
+        var history = History.twoClusters
+        history.add(1, "c0/r0", .admits(namespace: "n0", until: seconds(5)))
+        history.add(5, "c1/r0", .admits(namespace: "n0", until: seconds(9)))
+        #expect(Timeline.namespaceWithOverlap(in: history) == nil)
+        history.add(6, "c0/r0", .admits(namespace: "n0", until: seconds(8)))
+        history.add(6, "c0/r0", .admits(namespace: "n0", until: .min))
+        #expect(Timeline.namespaceWithOverlap(in: history) == "n0")
+        #expect(Timeline(of: history, namespace: "n0").text().contains("XX"))
+    }
+
     @Test func `a process that ends admits no more`() {
         var history = History.twoClusters
         history.add(0, "c0/r0", .started(incarnation: "first"))
@@ -165,7 +176,7 @@ import Testing
     @Test func `an SVG marks the overlap and names the clusters`() {
         let svg = Timeline(of: .overlap, namespace: "n0").svg(title: "")
         #expect(svg.matches(of: /class="overlap"/).count == 1)
-        #expect(svg.contains("c0 and c1 both admit for 1.500 s"))
+        #expect(svg.contains("c0 and c1 admit at once for 1.500 s"))
         let calm = Timeline(of: .overlap, namespace: "n0", from: 0, to: seconds(20)).svg(title: "")
         #expect(!calm.contains("class=\"overlap\""))
     }
