@@ -63,6 +63,11 @@ package struct Request: Hashable, Sendable {
 
     package let id: RequestID
     package let operation: Operation
+
+    package init(id: RequestID, operation: Operation) {
+        self.id = id
+        self.operation = operation
+    }
 }
 
 /// A request's outcome.
@@ -92,6 +97,8 @@ package struct Output: Hashable, Sendable {
     package var wakeAfter: Duration?
     /// This incarnation has come to its end; it does nothing more.
     package var ending: Ending?
+
+    package init() {}
 }
 
 package enum Ending: Hashable, Sendable {
