@@ -7,6 +7,10 @@ let settings: [SwiftSetting] = [
     .strictMemorySafety(),
 ]
 
+/// Only `make simulate` and its like set this: each safety rule can then be broken, to see that the simulation notices.
+let breakable: [SwiftSetting] =
+    Context.environment["LEASEHOLD_BREAKABLE_RULES"] == "1" ? [.define("BREAKABLE_RULES")] : []
+
 func module(_ name: String, _ imports: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: imports, swiftSettings: settings)
 }
@@ -25,7 +29,7 @@ let package = Package(
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CLinux"),
 
-        module("Election", []),
+        .target(name: "Election", swiftSettings: settings + breakable),
         module("Platform", ["Election", "CLinux"]),
         module("HTTP", ["Platform", "CCurl", "CLinux"]),
         module("Storage", ["Platform", "HTTP", "TLS", "CLinux"]),
@@ -34,7 +38,7 @@ let package = Package(
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
         module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "TLS"]),
-        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
+        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings + breakable),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
@@ -44,7 +48,13 @@ let package = Package(
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
-        tests("SimulationTests", ["Election", "Support"]),
+        .target(
+            name: "Simulation", dependencies: ["Election", "Support"], path: "Tests/Simulation",
+            swiftSettings: settings + breakable),
+        .executableTarget(
+            name: "leasehold-sim", dependencies: ["Simulation"], path: "Tests/SimulationCommand",
+            swiftSettings: settings + breakable),
+        tests("SimulationTests", ["Simulation", "Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),
         tests("StorageTests", ["Storage", "Platform", "HTTP", "TLS", "Support"]),
         tests("KubernetesTests", ["Kubernetes", "HTTP", "TLS", "Support"]),

@@ -204,6 +204,10 @@ extension Elector {
         own.mustReadBack = false
         own.checkFailed = nil
         guard let object else { return takeOwnAbsence() }
+        // What a standby reads every second is mostly what it has read before.
+        if phase == .joining, let seen = own.seen, seen.version == object.version {
+            return join(seen.record, version: object.version)
+        }
         let record: MemberRecord
         do {
             record = try MemberRecord(parsing: object.body, ofCluster: identity.cluster)

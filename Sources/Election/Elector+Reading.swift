@@ -36,7 +36,7 @@ extension Elector {
         observe(index, object, sentStep: request.sentStep)
         // A list received while this read was under way may have shown another state, and nobody knows which is newer:
         // only a read that shows what is remembered decides. Otherwise the member is read again.
-        guard members[index].presence.shows(object) || !Rule.answersAreOrdered.isKept else { return }
+        guard members[index].presence.shows(object) else { return }
         members[index].decisive = Member.Decisive(
             sent: request.sent, sentStep: request.sentStep, presence: members[index].presence,
             firstReceived: members[index].firstReceived)
@@ -45,7 +45,7 @@ extension Elector {
     /// Notes what an answer showed of a member: the version, and when it was first received.
     private mutating func observe(_ position: Int, _ object: RecordObject?, sentStep: UInt64) {
         // Sent before a later answer was received: it may show an older state.
-        guard sentStep >= members[position].answeredStep || !Rule.answersAreOrdered.isKept else { return }
+        guard sentStep >= members[position].answeredStep else { return }
         members[position].answeredStep = step
         let before = members[position].presence
         guard let object else {
@@ -115,7 +115,7 @@ extension Elector {
     /// Takes in what an answer showed of a lease record; nil: absent.
     private mutating func learn(_ position: Int, _ object: RecordObject?, from request: Pending) {
         // Sent before a later answer was received, or while a write is under way: that write's answer will tell.
-        guard request.sentStep >= slots[position].answeredStep || !Rule.answersAreOrdered.isKept,
+        guard request.sentStep >= slots[position].answeredStep,
             !slots[position].isBusy
         else { return }
         slots[position].answeredStep = step

@@ -44,7 +44,6 @@ package enum Rule: String, CaseIterable, Sendable {
     // The taker.
     case memberIsReadAfterLease
     case silenceEndsWhenTheReadWasSent
-    case answersAreOrdered
     case absenceCountsFromTheLease
     case deletedIsNotFree
     case termOutlivesDeletion

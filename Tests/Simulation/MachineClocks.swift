@@ -14,9 +14,9 @@ package final class MachineClocks {
     private var slew = 0.0
     private var isSuspended = false
 
-    package init(random: inout SeededRandom, clusterRate: Int64?) {
+    package init(random: inout SeededRandom, rateMax: Int64, clusterRate: Int64?) {
         // Mostly at the ends of what is allowed: that is where an error in the arithmetic shows.
-        let own = random.chance(60) ? (random.chance(50) ? 9_900 : -9_900) : random.within(-9_900...9_900)
+        let own = random.chance(60) ? (random.chance(50) ? rateMax : -rateMax) : random.within(-rateMax...rateMax)
         let partsPerMillion = clusterRate ?? own
         rate = 1 + Double(partsPerMillion) / 1e6
         atSince = Reading(

@@ -19,6 +19,8 @@ package struct Setting {
     package var trouble = 2.0
     /// The longest network delay of a request in good order, in nanoseconds.
     package var delayMax: Int64 = 40 * millisecond
+    /// How far a clock's rate may be from true time, in parts per million.
+    package var clockRateMax: Int64 = 9_900
     /// Nothing goes wrong but directed sequences, one after the other: what else went wrong would only get in their way.
     package var isDirected = false
     /// Whether the clocks of every other cluster are as slow as they may be, and those of the rest as fast.

@@ -151,7 +151,16 @@ extension World {
         guard let version = store.write(name, body, replacing: replacing) else { return nil }
         if case .lease(let namespace) = name {
             lastLeaseWrite = time
-            guard let record = try? LeaseRecord(parsing: body) else { return version }
+            guard let record = try? LeaseRecord(parsing: body) else {
+                if isTraced, let record = try? RenewedLeaseRecord(parsing: body) {
+                    trace(
+                        nil, "store",
+                        .leaseWritten(
+                            namespace: namespace, holder: record.holderIdentity, term: UInt64(record.leaderTransitions))
+                    )
+                }
+                return version
+            }
             checkLease(namespace, record, before: before.flatMap { try? LeaseRecord(parsing: $0.body) })
             trace(
                 nil, "store",
@@ -208,7 +217,8 @@ extension World {
         case .write(let name, let body, let version):
             let over = "over v\(version?.rawValue ?? "-")"
             if case .lease = name, let record = try? LeaseRecord(parsing: body) {
-                return (record.isFree ? "free" : "claim") + " \(name) term \(record.term) "
+                let verb = record.isFree ? "free" : record.write == record.claim ? "claim" : "ask for"
+                return verb + " \(name) term \(record.term) "
                     + "D \(record.leaseDurationSeconds) \(over)"
             }
             if let record = try? MemberRecord(parsing: body, ofCluster: name.name) {

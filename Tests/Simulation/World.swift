@@ -45,16 +45,18 @@ package final class World {
     package var admissions: Int { exclusion.admissions }
 
     package convenience init(
-        seed: UInt64, setting: Setting? = nil, faultLimit: Int = .max, isTraced: Bool = false,
+        seed: UInt64, setting: Setting? = nil, clockRateMax: Int64? = nil, faultLimit: Int = .max,
+        isTraced: Bool = false,
         ignoresLeaseVersions: Bool = false,
         makeParticipant: @escaping (Elector.Identity, Timing, _ takeovers: Int) -> any Participant = {
             Elector(identity: $0, timing: $1, takeovers: $2)
         }
     ) {
         var random = SeededRandom(seed: seed)
-        let derived = Setting(random: &random)
+        var setting = setting ?? Setting(random: &random)
+        setting.clockRateMax = clockRateMax ?? setting.clockRateMax
         self.init(
-            seed: seed, random: random, setting: setting ?? derived, faultLimit: faultLimit, isTraced: isTraced,
+            seed: seed, random: random, setting: setting, faultLimit: faultLimit, isTraced: isTraced,
             ignoresLeaseVersions: ignoresLeaseVersions, makeParticipant: makeParticipant)
     }
 
@@ -80,7 +82,8 @@ package final class World {
     }
 
     private func addCluster(_ cluster: Int) {
-        let rate: Int64? = setting.clocksAreOpposed ? (cluster % 2 == 0 ? -9_900 : 9_900) : nil
+        let rate: Int64? =
+            setting.clocksAreOpposed ? (cluster % 2 == 0 ? -setting.clockRateMax : setting.clockRateMax) : nil
         uids.append("uid-\(cluster)")
         wants.append(
             setting.namespaces.map { _ in random.chance(90) ? .lead(seconds: random.pick(setting.durations)) : .forget }
@@ -88,7 +91,7 @@ package final class World {
         exclusion.addParty()
         for _ in 0..<setting.replicas {
             let name = "c\(cluster)/r\(replicas.count)"
-            let clocks = MachineClocks(random: &random, clusterRate: rate)
+            let clocks = MachineClocks(random: &random, rateMax: setting.clockRateMax, clusterRate: rate)
             let agent = Agent(name: name, party: cluster, clocks: clocks, namespaces: setting.namespaces.count)
             exclusion.add(agent)
             replicas.append(
@@ -104,8 +107,9 @@ package final class World {
 
     func addWebhooks(of cluster: Int, party: Int) {
         for _ in 0..<setting.webhooks {
-            let rate: Int64? = setting.clocksAreOpposed ? (cluster % 2 == 0 ? -9_900 : 9_900) : nil
-            let clocks = MachineClocks(random: &random, clusterRate: rate)
+            let rate: Int64? =
+                setting.clocksAreOpposed ? (cluster % 2 == 0 ? -setting.clockRateMax : setting.clockRateMax) : nil
+            let clocks = MachineClocks(random: &random, rateMax: setting.clockRateMax, clusterRate: rate)
             let agent = Agent(
                 name: "c\(cluster)/w\(webhooks.count)", party: party, clocks: clocks,
                 namespaces: setting.namespaces.count)

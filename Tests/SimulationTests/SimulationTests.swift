@@ -1,26 +1,62 @@
-import FoundationEssentials
+import Election
+import Simulation
 import Testing
 
-/// `LEASEHOLD_SEEDS=2000` runs more than the usual number.
-private let seeds = ProcessInfo.processInfo.environment["LEASEHOLD_SEEDS"].flatMap(UInt64.init) ?? 60
-
-@Suite(.serialized) struct SimulationTests {
-    @Test(arguments: 0..<seeds) func `never admits two clusters, and always finds a leader again`(seed: UInt64)
+/// A few runs of the simulation, so that a change which breaks the election shows within seconds; `make simulate-seeds` runs
+/// thousands, optimised, and breaks each rule on purpose.
+@Suite struct SimulationTests {
+    @Test(arguments: UInt64(0)..<12) func `never admits two clusters, and always finds a leader again`(seed: UInt64)
         throws
     {
-        try check(Simulation(seed: seed))
+        let world = World(seed: seed)
+        try world.run()
+        #expect(world.admissions > 0)
     }
 
-    /// `LEASEHOLD_SEED=13 swift test --filter SimulationTests.replay` prints what happened in one run.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["LEASEHOLD_SEED"] != nil)) func replay() throws {
-        let seed = try #require(UInt64(ProcessInfo.processInfo.environment["LEASEHOLD_SEED"] ?? ""))
-        let simulation = Simulation(seed: seed, traced: true)
-        defer { for line in simulation.trace { print(line) } }
-        try check(simulation)
+    @Test(arguments: [UInt64(3), 10]) func `the same seed is the same run, to the byte`(seed: UInt64) {
+        func run() -> String {
+            let world = World(seed: seed, isTraced: true)
+            try? world.run()
+            return world.history.entries.map { "\($0)" }.joined(separator: "\n")
+        }
+        let first = run()
+        #expect(!first.isEmpty)
+        #expect(run() == first)
     }
 
-    private func check(_ simulation: Simulation) throws {
-        try simulation.run()
-        #expect(simulation.admissionsChecked > 0)
+    @Test func `tracing a run does not change it`() throws {
+        let (plain, traced) = (World(seed: 5), World(seed: 5, isTraced: true))
+        try plain.run()
+        try traced.run()
+        #expect(plain.admissions == traced.admissions && plain.faults == traced.faults)
+    }
+
+    @Test func `without faults nothing goes wrong, and faults beyond the limit do not happen`() throws {
+        let calm = World(seed: 2, faultLimit: 0, isTraced: true)
+        try calm.run()
+        #expect(calm.leaderChanges <= calm.setting.namespaces.count)
+        #expect(
+            !calm.history.entries.contains {
+                switch $0.kind {
+                case .stopped, .heldUp, .suspended, .cutOff: true
+                default: false
+                }
+            })
+    }
+
+    /// What the checker must see, or no run of it proves anything.
+    @Test(arguments: RenewedLease.Scheme.allCases) func `a scheme that is not safe is caught`(
+        scheme: RenewedLease.Scheme
+    ) {
+        let caught = (UInt64(0)..<40).contains { seed in
+            let world = World(seed: seed, ignoresLeaseVersions: scheme == .unconditional) { identity, timing, _ in
+                RenewedLease(scheme, identity: identity, timing: timing)
+            }
+            do {
+                try world.run()
+                return false
+            } catch { return error.promise == .exclusion }
+        }
+        #expect(caught)
     }
 }
