@@ -249,7 +249,9 @@ extension Elector {
 
     /// Does, queues or times what one lease needs.
     mutating func consider(_ position: Int) {
-        switch move(for: slots[position]) {
+        // A copy of the slot spares one of the whole elector.
+        let slot = slots[position]
+        switch move(for: slot) {
         case .nothing: break
         case .wait(let rest):
             slotsWakeAt = min(slotsWakeAt, now.boottime.saturatingAdd(max(rest, .milliseconds(1)).nanoseconds))

@@ -6,7 +6,8 @@ extension Elector {
             let position = ready[readyHead]
             readyHead += 1
             // Decided anew: since it was queued, windows may have ended and records changed.
-            switch move(for: slots[position]) {
+            let slot = slots[position]
+            switch move(for: slot) {
             case .claim(let seconds): sendClaim(position, seconds: seconds)
             case .free: sendFree(position)
             case .ask: sendAsk(position)

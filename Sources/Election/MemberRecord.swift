@@ -77,9 +77,14 @@ enum RecordCoding {
     /// Nobody gets here by counting; from here on no counter overflows within the life of the universe.
     static let counterMax = UInt64(1) << 62
 
-    static func encode(_ record: some Encodable) -> [UInt8] {
+    private static let decoder = JSONDecoder()
+    private static let encoder = {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return encoder
+    }()
+
+    static func encode(_ record: some Encodable) -> [UInt8] {
         do {
             return [UInt8](try encoder.encode(record)) + [UInt8(ascii: "\n")]
         } catch {
@@ -93,7 +98,7 @@ enum RecordCoding {
         guard !body.isEmpty else { throw RecordError("it is empty, or the store cannot read it") }
         guard body.count <= bytesMax else { throw RecordError("\(body.count) bytes are more than any record has") }
         do {
-            return try JSONDecoder().decode(type, from: Data(body))
+            return try decoder.decode(type, from: Data(body))
         } catch DecodingError.keyNotFound(let key, _) {
             throw RecordError("the field \"\(key.stringValue)\" is missing")
         } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context) {

@@ -23,14 +23,19 @@ package struct Timing: Hashable, Sendable {
     /// The lease durations that records may carry, in seconds; others are clamped when read.
     package static let recordedDurations = 1...86_400
 
+    /// So many millionths of so many seconds, at most some days: exact, and without the 128-bit arithmetic of `Duration`.
+    private static func share(_ partsPerMillion: Int, ofSeconds seconds: Int) -> Duration {
+        .nanoseconds(Int64(seconds) * 1_000 * Int64(partsPerMillion))
+    }
+
     /// D·(1−rho): how long a holder's window lasts after the reading before its heartbeat was sent.
     package func window(ofSeconds seconds: Int) -> Duration {
-        .seconds(seconds) * (1_000_000 - (Rule.clockRatesAreBounded.isKept ? rho : 0)) / 1_000_000
+        Self.share(1_000_000 - (Rule.clockRatesAreBounded.isKept ? rho : 0), ofSeconds: seconds)
     }
 
     /// D·(1+rho): how long another cluster's silence must last.
     package func staleness(ofSeconds seconds: Int) -> Duration {
-        .seconds(seconds) * (1_000_000 + (Rule.clockRatesAreBounded.isKept ? rho : 0)) / 1_000_000
+        Self.share(1_000_000 + (Rule.clockRatesAreBounded.isKept ? rho : 0), ofSeconds: seconds)
     }
 
     /// G·(1+2·rho): after which no webhook acts any more on a grant given before.
@@ -40,7 +45,7 @@ package struct Timing: Hashable, Sendable {
 
     /// q·(1+2·rho): after which nothing that an earlier incarnation may still do can happen.
     package func inheritedWait(ofSeconds quiet: Int) -> Duration {
-        .seconds(quiet) * (1_000_000 + 2 * rho) / 1_000_000
+        Self.share(1_000_000 + 2 * rho, ofSeconds: quiet)
     }
 
     /// The larger of D·(1+rho) and G·(1+2·rho): before a record of an earlier incarnation may be freed.

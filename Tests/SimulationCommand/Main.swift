@@ -102,7 +102,9 @@ import Simulation
             simulated += world.time
         }
         let took = Double(processorTime() - start) / 1e9
-        print("\(Int(Double(simulated) / 1e9 / took)) times real time: \(simulated / second) s in \(rounded(took)) s of one core's time")
+        print(
+            "\(Int(Double(simulated) / 1e9 / took)) times real time: \(simulated / second) s in \(rounded(took)) s of one core's time"
+        )
     }
 }
 
