@@ -185,8 +185,8 @@ struct GrantKeeperTests {
         let pods = Locked(["10.0.0.1:1", "10.0.0.2:1"])
         fake.set("10.0.0.1:1", .answers(fake.table("i1", isActive: false)))
         fake.set("10.0.0.2:1", .answers(fake.table("i2")))
-        try await keeping("controllers:1", resolve: { _ in pods.withLock { $0.compactMap { GrantAddress($0) } } }) {
-            keeper in
+        let resolve: GrantKeeper.Resolve = { _ in pods.withLock { $0.compactMap { GrantAddress($0) } } }
+        try await keeping("controllers:1", resolve: resolve) { keeper in
             try await leads(keeper)
             pods.withLock { $0 = ["10.0.0.3:1"] }
             fake.advance(.milliseconds(50))
@@ -201,13 +201,11 @@ struct GrantKeeperTests {
     @Test func `a name that cannot be resolved is told of, and its controllers are asked on`() async throws {
         let isBroken = Locked(false)
         fake.set("10.0.0.1:1", .answers(fake.table("i1")))
-        try await keeping(
-            "controllers:1",
-            resolve: { _ in
-                if isBroken.withLock({ $0 }) { throw CommandFailure("no such name") }
-                return [GrantAddress("10.0.0.1:1")].compactMap(\.self)
-            }
-        ) { keeper in
+        let resolve: GrantKeeper.Resolve = { _ in
+            if isBroken.withLock({ $0 }) { throw CommandFailure("no such name") }
+            return [GrantAddress("10.0.0.1:1")].compactMap(\.self)
+        }
+        try await keeping("controllers:1", resolve: resolve) { keeper in
             try await leads(keeper)
             isBroken.withLock { $0 = true }
             try await eventually("it is told of") { keeper.status.problems == "controllers: no such name" }
