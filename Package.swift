@@ -37,8 +37,8 @@ let package = Package(
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
-        module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "TLS"]),
-        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings + breakable),
+        module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "HTTP", "TLS", "CLinux"]),
+        .executableTarget(name: \"leasehold\", dependencies: [\"Commands\"], swiftSettings: settings + breakable),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(
@@ -61,7 +61,9 @@ let package = Package(
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller", "Support"]),
-        tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
+        tests(
+            "CommandsTests",
+            ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
         tests("EndToEndTests", ["Storage", "Election", "HTTP", "TLS", "leasehold", "Support"]),
     ],
     swiftLanguageModes: [.v6]
