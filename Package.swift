@@ -38,7 +38,7 @@ let package = Package(
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
         module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "HTTP", "TLS", "CLinux"]),
-        .executableTarget(name: \"leasehold\", dependencies: [\"Commands\"], swiftSettings: settings + breakable),
+        .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings + breakable),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 
         .target(

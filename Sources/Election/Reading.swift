@@ -6,7 +6,12 @@ package struct Reading: Hashable, Sendable {
     package var boottime: Int64
     /// `CLOCK_REALTIME` in nanoseconds since 1970: may be set, slewed by NTP.
     package var realtime: Int64
-    /// `CLOCK_MONOTONIC_RAW` in nanoseconds: never slewed, stops during a suspend.
+    /// `CLOCK_MONOTONIC_RAW` in nanoseconds, plus the time for which the machine has been suspended: never slewed, goes on
+    /// during a suspend.
+    ///
+    /// The raw clock alone will not do: over a time in which the machine was slewed to run slow *and* suspended, the boot-time
+    /// clock shows too little for the one reason and the raw clock for the other, so that not even the largest difference
+    /// is within rho of true time.
     package var monotonicRaw: Int64
 
     package init(boottime: Int64, realtime: Int64, monotonicRaw: Int64) {

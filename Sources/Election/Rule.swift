@@ -7,6 +7,7 @@ package enum Rule: String, CaseIterable, Sendable {
     case windowsCountTheLargestDifference
     case waitsCountTheSmallerDifference
     case rawClockIsRead
+    case rawClockCountsSuspends
     case clockRatesAreBounded
     // The holder.
     case windowRunsFromSendTime

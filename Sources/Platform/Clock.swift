@@ -2,13 +2,15 @@ private import CLinux
 package import Election
 
 extension Reading {
-    /// Reads the three clocks (clock_gettime(2); vDSO, no system call). Any thread may call it.
+    /// Reads the clocks (clock_gettime(2); vDSO, no system call). Any thread may call it.
+    ///
+    /// A suspend in the midst of it gives a reading from before or from after it, in whichever order the clocks are read.
     package static func now() -> Reading {
-        Reading(
-            boottime: nanoseconds(CLOCK_BOOTTIME),
-            realtime: nanoseconds(CLOCK_REALTIME),
-            monotonicRaw: nanoseconds(CLOCK_MONOTONIC_RAW)
-        )
+        let raw = nanoseconds(CLOCK_MONOTONIC_RAW)
+        let boottime = nanoseconds(CLOCK_BOOTTIME)
+        // Both are slewed alike, and differ by the time for which the machine has been suspended.
+        let suspended = boottime - nanoseconds(CLOCK_MONOTONIC)
+        return Reading(boottime: boottime, realtime: nanoseconds(CLOCK_REALTIME), monotonicRaw: raw + suspended)
     }
 
     /// `CLOCK_MONOTONIC_RAW` alone, in nanoseconds, to measure how long something takes. Any thread may call it.

@@ -5,7 +5,7 @@ package let second: Int64 = 1_000_000_000
 package let millisecond: Int64 = 1_000_000
 
 /// The clocks of one machine as functions of true time: the raw one runs at a constant wrong rate, the others are slewed,
-/// the wall clock is stepped, and the raw one stands still while the machine is suspended.
+/// the wall clock is stepped, and nothing runs while the machine is suspended.
 package final class MachineClocks {
     private var since: Int64 = 0
     private var atSince: Reading
@@ -24,8 +24,9 @@ package final class MachineClocks {
             monotonicRaw: random.within(0...1_000 * second))
     }
 
-    private var rawRate: Double { isSuspended ? 0 : rate }
-    private var slewedRate: Double { rate * (1 + slew) }
+    /// The time of a suspend is added to all clocks when it ends, as the hardware clock measured it: nothing slews that.
+    private var rawRate: Double { isSuspended && !Rule.rawClockCountsSuspends.isKept ? 0 : rate }
+    private var slewedRate: Double { isSuspended ? rate : rate * (1 + slew) }
 
     package func reading(at time: Int64) -> Reading {
         let elapsed = Double(time - since)
@@ -41,8 +42,7 @@ package final class MachineClocks {
         let now = reading(at: time)
         guard now.nanosecondsForUse(since: anchor) < limit else { return nil }
         let slewed = Double(limit - max(now.boottime - anchor.boottime, now.realtime - anchor.realtime)) / slewedRate
-        // While suspended nothing runs here anyway.
-        let raw = isSuspended ? .infinity : Double(limit - (now.monotonicRaw - anchor.monotonicRaw)) / rate
+        let raw = Double(limit - (now.monotonicRaw - anchor.monotonicRaw)) / rawRate
         // One nanosecond on the safe side of rounding.
         return time + max(1, Int64(min(slewed, raw)) - 1)
     }

@@ -5,7 +5,7 @@ internal import Election
 extension World {
     /// - Parameter active: an active replica of the cluster that gets into trouble.
     func direct(_ active: Replica) {
-        switch random.below(10) {
+        switch random.below(12) {
         case 0: failsOverAtTheLimit(active)
         case 1: landsLateAndIsReadBackSlowly(active)
         case 2: forgetsWhatItDeclared(active)
@@ -15,6 +15,8 @@ extension World {
         case 6: successorShortensAndDies(active)
         case 7: handsOverToWhoStops(active)
         case 8: losesItsRecord(active)
+        case 9: shortensUnheard(active)
+        case 10: sleepsWithSlowClocks(active)
         default: comesBackBetweenTwoPolls(active.cluster)
         }
     }
@@ -49,6 +51,19 @@ extension World {
             for replica in self.replicas(of: active.cluster) {
                 self.cutOff(replica, for: Int64(self.longest) * second * 3 / 2, .requests)
             }
+        }
+    }
+
+    /// For one half of its window the holder's clocks are slewed to run slow, for the other its machine is suspended.
+    private func sleepsWithSlowClocks(_ active: Replica) {
+        for index in setting.namespaces.indices { setWish(active.cluster, index, .lead(seconds: longest)) }
+        after(15 * second) {
+            guard self.isFaulty else { return }
+            let lease = Int64(self.longest) * second
+            self.slew(active.agent, -0.08)
+            for replica in self.replicas(of: active.cluster) { self.cutOff(replica, for: lease * 3 / 2, .requests) }
+            self.after(lease / 2) { self.stop(active, for: lease * 45 / 100, suspending: true) }
+            self.after(lease * 3 / 2) { self.slew(active.agent, 0) }
         }
     }
 
@@ -193,6 +208,24 @@ extension World {
     private func handsOverToWhoStops(_ active: Replica) {
         onTakeOver[active.cluster] = { self.leave($0, .release) }
         leave(active, .handover)
+    }
+
+    /// A shorter duration lands, nobody hears of it, and no heartbeat lands from then on.
+    private func shortensUnheard(_ active: Replica) {
+        guard longest > shortest else { return }
+        for index in setting.namespaces.indices { setWish(active.cluster, index, .lead(seconds: longest)) }
+        after(12 * second) {
+            guard self.isFaulty else { return }
+            for index in self.led(by: active) { self.setWish(active.cluster, index, .lead(seconds: self.shortest)) }
+            active.script = { operation, way in
+                guard case .write(.lease, _, .some) = operation else { return false }
+                way = Way(in: millisecond, out: nil)
+                for replica in self.replicas(of: active.cluster) {
+                    self.after(2 * millisecond) { self.cutOff(replica, for: Int64(self.longest) * second, .requests) }
+                }
+                return true
+            }
+        }
     }
 
     /// Somebody deletes a lease record under its holder.

@@ -230,6 +230,7 @@ extension World {
         for replica in standing { start(replica) }
         trace(nil, "administrator", .fault("deletes leases/\(setting.namespaces[index])"))
         store.delete(.lease(setting.namespaces[index]))
+        leaseDeletions[setting.namespaces[index]] = time
     }
 
     /// The cluster is built anew under its old name: new machines with another uid, while the old ones may still be there.

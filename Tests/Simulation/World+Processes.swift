@@ -36,6 +36,7 @@ extension World {
     func kill(_ replica: Replica, _ why: String = "killed") {
         guard replica.elector != nil else { return }
         trace(replica.cluster, replica.name, .ended(why))
+        replica.clocks.setSuspended(false, at: time)
         replica.elector = nil
         replica.board = nil
         replica.stoppedUntil = 0
@@ -62,10 +63,7 @@ extension World {
         update(replica.agent, cluster: replica.cluster)
         let run = replica.run
         after(length) {
-            if suspending { replica.clocks.setSuspended(false, at: self.time) }
             if replica.run == run { self.resumeIfDue(replica) }
-            // The clocks changed for whoever else lives there now.
-            if suspending { self.update(replica.agent, cluster: replica.cluster) }
         }
     }
 
@@ -88,6 +86,7 @@ extension World {
 
     private func resumeIfDue(_ replica: Replica) {
         if replica.stoppedUntil <= time, replica.agent.isStopped {
+            replica.clocks.setSuspended(false, at: time)
             replica.agent.isStopped = false
             trace(replica.cluster, replica.name, .stopped(until: time))
             update(replica.agent, cluster: replica.cluster)

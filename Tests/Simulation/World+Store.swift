@@ -36,7 +36,7 @@ struct Store {
 extension World {
     func send(_ request: Request, by replica: Replica) {
         requests += 1
-        let (number, run) = (requests, replica.run)
+        let (number, run, sent) = (requests, replica.run, time)
         replica.pending.insert(request.id)
         trace(
             replica.cluster, replica.name,
@@ -50,7 +50,7 @@ extension World {
         guard let wayIn = way.in else { return }
         for copy in 0...way.copies {
             after(wayIn + Int64(copy) * way.gap) {
-                self.arrive(request.operation, number, from: replica) { answer in
+                self.arrive(request.operation, number, sentAt: sent) { answer in
                     guard let wayOut = way.out else { return }
                     self.after(wayOut) { self.answer(answer, to: request.id, number, replica, run) }
                 }
@@ -108,7 +108,7 @@ extension World {
     }
 
     private func arrive(
-        _ operation: Request.Operation, _ number: Int, from replica: Replica, _ answer: @escaping (Answer) -> Void
+        _ operation: Request.Operation, _ number: Int, sentAt sent: Int64, _ answer: @escaping (Answer) -> Void
     ) {
         // 429 and 503: refused, and whether it took effect is not said.
         if isFaulty && random.chance(setting.trouble / 2), inject() {
@@ -120,6 +120,9 @@ extension World {
             trace(nil, "store", .arrived(number: number, outcome: store[name].map { "v\($0.version.rawValue)" } ?? "-"))
             answer(.object(store[name]))
         case .write(let name, let body, let replacing):
+            // Absence is the one state that comes back, when somebody deletes a record: a creation from before that would
+            // take effect. The limit that docs/protocol.md states, so such a request is lost here.
+            if case .lease(let namespace) = name, replacing == nil, sent < leaseDeletions[namespace] ?? .min { return }
             let version = land(name, body, replacing)
             trace(nil, "store", .arrived(number: number, outcome: version.map { "v\($0.rawValue)" } ?? "conflict"))
             answer(version.map { .written($0) } ?? .conflict)

@@ -36,6 +36,8 @@ package final class World {
     var end: Int64
     var requests = 0
     var lastLeaseWrite: Int64 = 0
+    /// When an administrator last deleted each lease record.
+    var leaseDeletions: [String: Int64] = [:]
     var highestTerms: [String: UInt64] = [:]
 
     package var history = History()
