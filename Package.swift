@@ -43,6 +43,11 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
+        .target(
+            name: "Chaos", dependencies: ["Election", "HTTP", "Platform", "TLS", "Support"], path: "Tests/Chaos",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "leasehold-chaos", dependencies: ["Chaos"], path: "Tests/ChaosCommand", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("SimulationTests", ["Election", "Support"]),
         tests("HTTPTests", ["HTTP", "TLS", "Support"]),
@@ -52,7 +57,9 @@ let package = Package(
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller", "Support"]),
         tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
-        tests("EndToEndTests", ["Storage", "Election", "HTTP", "TLS", "leasehold", "Support"]),
+        tests(
+            "EndToEndTests",
+            ["Storage", "Election", "HTTP", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),
     ],
     swiftLanguageModes: [.v6]
 )
