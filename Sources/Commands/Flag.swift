@@ -71,7 +71,8 @@ package struct Flag<Options: FlagOptions> {
 
     /// A flag that may be given several times; what is given replaces the default list.
     init<Value>(
-        _ name: String, each path: WritableKeyPath<Options, [Value]>, _ type: ValueType<Value>, _ help: String
+        _ name: String, each path: WritableKeyPath<Options, [Value]>, _ type: ValueType<Value>, _ help: String,
+        required: Bool = false
     ) {
         let list = Options()[keyPath: path].map(type.format)
         self.name = name
@@ -79,7 +80,7 @@ package struct Flag<Options: FlagOptions> {
         allowed = type.allowed
         range = type.range
         defaultText = list.isEmpty ? nil : list.joined(separator: " ")
-        isRequired = false
+        isRequired = required
         isRepeatable = true
         self.help = help
         apply = { options, texts in

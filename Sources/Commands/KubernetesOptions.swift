@@ -9,7 +9,6 @@ struct KubernetesOptions {
     var namespaceSelector: LabelSelector?
     var systemNamespace = "multi-cluster-leader-election-system"
     var apiLossTimeout = Duration.seconds(60)
-    var webhookConfiguration = "leader-election-webhook"
 
     static func flags<Options>(at path: WritableKeyPath<Options, KubernetesOptions>) -> [Flag<Options>] {
         [
@@ -28,17 +27,17 @@ struct KubernetesOptions {
                 "namespace-selector", path.appending(path: \.namespaceSelector), .labelSelector,
                 "Labels that a namespace needs to take part in the election, as kubectl -l takes them.",
                 defaultText: "all that --exclude-namespace leaves"),
-            Flag(
-                "system-namespace", path.appending(path: \.systemNamespace), .name("NAMESPACE"),
-                "Where the controller's own Lease is; never in the election."),
+            systemNamespaceFlag(at: path.appending(path: \.systemNamespace)),
             Flag(
                 "api-loss-timeout", path.appending(path: \.apiLossTimeout), .duration(.zero...(.seconds(86_400))),
                 "After which without an answer of the API server all leases are given back; 0: never."),
-            Flag(
-                "webhook-configuration", path.appending(path: \.webhookConfiguration), .name("NAME"),
-                "The ValidatingWebhookConfiguration whose caBundle is kept to the authority of the certificate made by "
-                    + "itself."),
         ]
+    }
+
+    static func systemNamespaceFlag<Options>(at path: WritableKeyPath<Options, String>) -> Flag<Options> {
+        Flag(
+            "system-namespace", path, .name("NAMESPACE"),
+            "Where Leasehold itself runs, and the controller's own Lease is; never in the election.")
     }
 
     /// How to reach the API server; nil: there is none, and namespaces come by name.

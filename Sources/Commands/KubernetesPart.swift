@@ -6,7 +6,7 @@ internal import Platform
 internal import Storage
 internal import Webhook
 
-/// What `leasehold run` has beside the rest when it serves the namespaces of an API server.
+/// What a controller has beside the rest when it serves the namespaces of an API server.
 struct KubernetesPart: Sendable {
     private let client: KubernetesClient
     private let log: Log
@@ -26,11 +26,11 @@ struct KubernetesPart: Sendable {
     var server: String { client.server }
 
     func controller(
-        _ options: RunOptions, policy: Policy, timing: Timing, board: LeadershipBoard,
+        _ options: ElectionOptions, excluded: [Pattern], timing: Timing, board: LeadershipBoard,
         status electionStatus: ElectionStatus,
         releaseLimit: Duration, openStore: @escaping @Sendable () async throws -> any LeaseStore
     ) -> KubernetesController {
-        let (excluded, selector) = (policy.excludedNamespaces, options.kubernetes.namespaceSelector)
+        let selector = options.kubernetes.namespaceSelector
         var settings = KubernetesController.Options(
             cluster: options.cluster, leaseSeconds: options.leaseSeconds,
             isElected: { namespace, labels in

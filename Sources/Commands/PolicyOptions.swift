@@ -68,13 +68,18 @@ struct PolicyOptions {
                     text throws(PolicyError) in _ = try Policy.ClusterScoped(text)
                 },
                 "The answer for resources that lie in no namespace, or the namespace whose lease decides on them."),
-            Flag(
-                "exclude-namespace", each: path.appending(path: \.excludedNamespaces),
-                .policy("NAMESPACE", "a namespace's name, with a * at the end if wanted") { text throws(PolicyError) in
-                    _ = try Pattern(text)
-                },
-                "A namespace without election; * at the end matches the rest. What is given replaces the default list."),
+            excludeFlag(at: path),
         ]
+    }
+
+    /// The one flag of these that also says where there is no election.
+    static func excludeFlag<Options>(at path: WritableKeyPath<Options, PolicyOptions>) -> Flag<Options> {
+        Flag(
+            "exclude-namespace", each: path.appending(path: \.excludedNamespaces),
+            .policy("NAMESPACE", "a namespace's name, with a * at the end if wanted") { text throws(PolicyError) in
+                _ = try Pattern(text)
+            },
+            "A namespace without election; * at the end matches the rest. What is given replaces the default list.")
     }
 
     /// - Parameter namespaces: elected by name, so that none of the namespaces excluded by default is left out.
@@ -105,6 +110,17 @@ struct PolicyOptions {
             throw error
         } catch {
             // The flags' own types have checked the same texts.
+            throw UsageError("\(error)")
+        }
+    }
+}
+
+extension Policy {
+    /// Leaves a namespace out of the election.
+    mutating func exclude(_ namespace: String) throws(UsageError) {
+        do throws(PolicyError) {
+            excludedNamespaces.append(try Pattern(namespace))
+        } catch {
             throw UsageError("\(error)")
         }
     }

@@ -7,7 +7,8 @@ package enum Program {
 
     static var commands: [any Command.Type] {
         [
-            RunCommand.self, CheckCommand.self, StatusCommand.self, TransferCommand.self, VersionCommand.self,
+            RunCommand.self, ControllerCommand.self, WebhookCommand.self, CheckCommand.self, StatusCommand.self,
+            TransferCommand.self, VersionCommand.self,
             HelpCommand.self,
         ]
     }

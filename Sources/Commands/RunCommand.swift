@@ -1,5 +1,4 @@
-private import Glibc
-internal import Platform
+private import Controller
 
 /// `leasehold run`: one cluster's part in the election and its admission webhook, in one process.
 enum RunCommand: Command {
@@ -30,8 +29,16 @@ enum RunCommand: Command {
     static let holdsSignals = true
 
     static func run(_ options: RunOptions, operands: [String], console: Console) async throws -> Int32 {
-        let node = try Node(options, console: console)
-        try await node.run(signals: console.signals)
+        try options.check(console.environment)
+        let log = Node.log(options.process, console)
+        let policy = try options.election.policy(options.policy)
+        let controller = try ControllerPart(options.election, policy: policy, console: console, log: log)
+        let state = try StateDirectory(controller.stateDirectory, cluster: options.election.cluster)
+        let webhook = try WebhookPart(options.webhook, policy: policy, board: controller.board, state: state, log: log)
+        let node = Node(
+            cluster: options.election.cluster, options: options.process, console: console, log: log,
+            controller: controller, webhook: webhook, webhookConfiguration: options.webhookConfiguration)
+        try await node.run()
         return ExitCode.done
     }
 }

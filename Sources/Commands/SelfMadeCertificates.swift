@@ -3,13 +3,15 @@ private import Glibc
 private import Platform
 internal import TLS
 
-/// The authority and the serving certificate that `leasehold run` makes for itself and keeps between runs.
+/// The authority and the certificate that a process makes for itself, or several of one machine for each other, and that
+/// are kept between runs.
 ///
 /// Clients trust ``authority``, which stays the same for years; the serving certificate changes every few weeks.
 struct SelfMadeCertificates {
     let directory: String
     /// What the serving certificate is made out to, among others.
     let names: [SubjectName]
+    var purpose = CertificateAuthority.Purpose.server
 
     /// The authority's certificate: what `curl --cacert` and a webhook's `caBundle` need.
     var authority: String { "\(directory)/ca.crt" }
@@ -40,7 +42,7 @@ struct SelfMadeCertificates {
         let signer = try found ?? makeAuthority()
         // Replicas on one machine share the certificate and serve at different addresses: none takes another's name away.
         let others = (old?.names ?? []).filter { !names.contains($0) }
-        let leaf = try signer.issue(commonName: "leasehold", names: names + others, purpose: .server)
+        let leaf = try signer.issue(commonName: "leasehold", names: names + others, purpose: purpose)
         // The key first: a server that looks in between keeps its old pair, which a new key does not fit.
         try leaf.key.write(to: key)
         try Certificate.write(leaf.chain, to: chain)

@@ -9,7 +9,7 @@ struct StoreOptions {
     var bucket: StoreAddress?
     var projectID: String?
     var allowedTokenURLs: [String] = []
-    var stateDirectory: String?
+    var state = StateOptions()
     /// nil: ``timeoutDefault``, or less where something else bounds it.
     var timeout: Duration?
     static let timeoutDefault = Duration.seconds(3)
@@ -33,10 +33,7 @@ struct StoreOptions {
                 "allowed-token-url", each: path.appending(path: \.allowedTokenURLs), .tokenURL,
                 "Where a credential file may get its tokens, beside googleapis.com: a URL, or only its scheme, host and port."
             ),
-            Flag(
-                "state-directory", path.appending(path: \.stateDirectory), .directory,
-                "What this machine keeps between runs: the default store, and each cluster's uid and certificates.",
-                defaultText: "$XDG_STATE_HOME/leasehold, else ~/.local/state/leasehold"),
+            StateOptions.flag(at: path.appending(path: \.state)),
             Flag(
                 "store-timeout", path.appending(path: \.timeout), .duration(.milliseconds(10)...(.seconds(3600))),
                 "After which a store request counts as unanswered.",
@@ -46,18 +43,6 @@ struct StoreOptions {
 
     /// Whether the store was named, so that it is not this machine's default.
     var isNamed: Bool { (address ?? bucket) != nil }
-
-    /// The state directory, whether it exists or not.
-    ///
-    /// - Throws: ``UsageError`` when neither a flag nor the environment names one.
-    func stateDirectory(_ environment: [String: String]) throws(UsageError) -> String {
-        if let stateDirectory { return stateDirectory }
-        do {
-            return try StateDirectory.defaultPath(environment: environment)
-        } catch {
-            throw UsageError("--state-directory got nothing: \(error)")
-        }
-    }
 
     /// The shortest renew interval that the store takes.
     var renewIntervalMin: Duration { (address ?? bucket)?.renewIntervalMin ?? .zero }
@@ -81,7 +66,7 @@ struct StoreOptions {
                 "--store \(address) and --lease-storage-bucket for \(bucket) were both given; allowed: one")
         }
         if let address = address ?? bucket { return address }
-        return try StoreAddress("file:\(try stateDirectory(environment))/\(Self.defaultDirectory)")
+        return try StoreAddress("file:\(try state.path(environment))/\(Self.defaultDirectory)")
     }
 
     /// Opens a store that somebody else keeps.

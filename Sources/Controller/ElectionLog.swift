@@ -280,7 +280,7 @@ struct ElectionLog {
                     followed += 1
                     continue
                 case .unmanaged, .vacant(_, .notElected): continue
-                case .vacant(_, .unknown): reason = "its lease has not been read yet"
+                case .vacant(_, .unknown), .vacant(_, .silent): reason = "its lease has not been read yet"
                 case .vacant(_, .free): reason = "its lease is free"
                 case .vacant(_, .lapsed): reason = "this cluster's claim has run out"
                 case .vacant(_, .unreadable): reason = "its record cannot be read"

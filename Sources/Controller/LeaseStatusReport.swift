@@ -94,7 +94,7 @@ struct LeaseStatusReport: Sendable {
             return ("False", "Lapsed", "The claim of \(cluster) has run out, or is not regained yet")
         case .vacant(_, .unreadable):
             return ("Unknown", "RecordUnreadable", "The lease record of \(namespace) in the store cannot be read")
-        case .vacant(_, .unknown), .vacant(_, .notElected):
+        case .vacant(_, .unknown), .vacant(_, .notElected), .vacant(_, .silent):
             return ("Unknown", "RecordNotRead", "The lease record of \(namespace) has not been read yet")
         }
     }

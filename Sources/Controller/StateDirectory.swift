@@ -38,6 +38,14 @@ package struct StateDirectory: Sendable {
                 + "of them, or name the directory")
     }
 
+    /// For the certificates that this cluster's controllers and webhooks of this machine know each other by; made where it
+    /// does not exist, readable for this user only.
+    package func grants() throws(ControllerError) -> String {
+        let directory = clusterPath + "/grants"
+        try Self.make(directory)
+        return directory
+    }
+
     /// The cluster's uid: made at the first call, the same ever after, in every process.
     package func uid() throws(ControllerError) -> String {
         let file = clusterPath + "/uid"

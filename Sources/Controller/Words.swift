@@ -1,6 +1,6 @@
 extension Duration {
     /// With as many digits as a person needs: `300 ms`, `2.5 s`, `14 s`.
-    var forPeople: String {
+    package var forPeople: String {
         let (seconds, attoseconds) = components
         if seconds >= 10 { return "\(attoseconds >= 500_000_000_000_000_000 ? seconds + 1 : seconds) s" }
         let milliseconds = seconds * 1000 + attoseconds / 1_000_000_000_000_000

@@ -28,7 +28,7 @@ package struct Grant: Hashable, Sendable, Codable {
     package let longest: Int64
     /// The controller's bound on clock rates, in parts per million.
     package let rho: Int
-    /// nil: the one that the webhook named.
+    /// nil: the one that the webhook named, or there is nothing to grant.
     package let table: GrantedTable?
 
     /// - Parameters:
@@ -45,7 +45,7 @@ package struct Grant: Hashable, Sendable, Codable {
         // grant, a write that was admitted at the grant's very end must have reached the API server's storage.
         longest = (timing.grantDuration - timing.commitMargin).nanoseconds
         rho = timing.rho
-        self.table = known == table.mark ? nil : GrantedTable(table)
+        self.table = known == table.mark || !table.isActive ? nil : GrantedTable(table)
     }
 }
 

@@ -68,6 +68,8 @@ package struct LeadershipTable: Hashable, Sendable {
         /// This cluster's claim has run out, or has not been regained.
         case lapsed
         case unreadable
+        /// Nothing is known any more, or yet: see ``LeadershipTable/silentSince``.
+        case silent
     }
 
     /// A lease record for people to read.
@@ -93,12 +95,15 @@ package struct LeadershipTable: Hashable, Sendable {
     package var entries: ContiguousArray<Entry>
     /// The names that entries refer to.
     package var holders: [String]
+    /// Set where no active controller can be reached, so that nothing of this table counts: since when, in microseconds
+    /// since 1970 on this machine's wall clock, for people only.
+    package var silentSince: Int64?
 
     package init(
         cluster: String, mark: TableMark = TableMark(incarnation: "", revision: 0), isActive: Bool = false,
         index: NamespaceIndex = NamespaceIndex([]),
         anchor: Reading = Reading(boottime: 0, realtime: 0, monotonicRaw: 0),
-        entries: ContiguousArray<Entry> = [], holders: [String] = []
+        entries: ContiguousArray<Entry> = [], holders: [String] = [], silentSince: Int64? = nil
     ) {
         precondition(entries.count == index.names.count, "one entry a namespace")
         self.cluster = cluster
@@ -108,12 +113,14 @@ package struct LeadershipTable: Hashable, Sendable {
         self.anchor = anchor
         self.entries = entries
         self.holders = holders
+        self.silentSince = silentSince
     }
 
     /// The standing of the namespace with this UTF-8 name.
     ///
     /// Allocates nothing. - Parameter now: this machine's clocks, read after the request came in.
     package func standing(of namespace: UnsafeRawBufferPointer, at now: Reading) -> Standing {
+        guard silentSince == nil else { return .vacant(slot: nil, reason: .silent) }
         guard let slot = unsafe index.slot(of: namespace) else { return .vacant(slot: nil, reason: .notElected) }
         return standing(slot: slot, at: now)
     }
@@ -124,6 +131,7 @@ package struct LeadershipTable: Hashable, Sendable {
     }
 
     package func standing(slot: Int, at now: Reading) -> Standing {
+        guard silentSince == nil else { return .vacant(slot: nil, reason: .silent) }
         let entry = entries[slot]
         switch entry.state {
         case .unmanaged: return .unmanaged

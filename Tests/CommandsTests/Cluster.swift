@@ -22,13 +22,7 @@ struct Cluster {
     }
 
     /// The port behind `label` in the start-up block.
-    func port(_ label: String) -> UInt16? {
-        for line in process.err.split(separator: "\n") where line.hasPrefix("  \(label) ") {
-            guard let match = line.firstMatch(of: /:\/\/127\.0\.0\.1:(\d+)\//) else { continue }
-            return UInt16(match.1)
-        }
-        return nil
-    }
+    func port(_ label: String) -> UInt16? { process.port(label) }
 
     func waitUntilStarted() async throws {
         try await eventually("\(name) has started") {
@@ -57,5 +51,16 @@ struct Cluster {
     static func review() throws -> [UInt8] {
         let tests = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
         return [UInt8](try Data(contentsOf: URL(filePath: tests + "/WebhookTests/Fixtures/01-create-guestbooks.json")))
+    }
+}
+
+extension ChildProcess {
+    /// The port behind `label` in the start-up block of a `leasehold` process.
+    func port(_ label: String) -> UInt16? {
+        for line in err.split(separator: "\n") where line.hasPrefix("  \(label) ") {
+            guard let match = line.firstMatch(of: /:\/\/127\.0\.0\.1:(\d+)\//) else { continue }
+            return UInt16(match.1)
+        }
+        return nil
     }
 }

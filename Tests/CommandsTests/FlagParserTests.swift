@@ -147,6 +147,11 @@ struct AnyFlag: CustomTestStringConvertible, Sendable {
 
     var testDescription: String { "\(command) --\(name)" }
 
+    /// A value that is allowed.
+    private static func sample<Options>(of flag: Flag<Options>) -> String {
+        flag.placeholder == "HOST:PORT" ? "x:1" : "x"
+    }
+
     static var all: [AnyFlag] { Program.commands.flatMap { flags(of: $0) } }
 
     private static func flags<C: Command>(of command: C.Type) -> [AnyFlag] {
@@ -154,7 +159,9 @@ struct AnyFlag: CustomTestStringConvertible, Sendable {
         return flags.map { flag in
             AnyFlag(
                 command: C.name, operands: C.operands.filter { !$0.hasPrefix("[") }.map { _ in "operand" },
-                required: flags.filter { $0.isRequired && $0.name != flag.name }.map { "--\($0.name)=x" },
+                required: flags.filter { $0.isRequired && $0.name != flag.name }.map {
+                    "--\($0.name)=\(sample(of: $0))"
+                },
                 name: flag.name, variable: flag.variable, isSwitch: flag.placeholder == nil, allowed: flag.allowed)
         }
     }
@@ -205,7 +212,10 @@ struct AllFlagsTests {
     }
 
     /// Flags that take any text.
-    private static let free = ["state-directory", "tls-certificate", "tls-key", "client-ca", "kubeconfig", "context"]
+    private static let free = [
+        "state-directory", "tls-certificate", "tls-key", "client-ca", "kubeconfig", "context", "grants-ca-file",
+        "grants-cert-file", "grants-key-file",
+    ]
 }
 
 struct HelpTests {

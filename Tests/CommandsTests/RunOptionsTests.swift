@@ -18,8 +18,8 @@ struct RunOptionsTests {
     @Test func `the defaults are the documented ones and go together`() throws {
         let options = try parse()
         try options.check([:])
-        let timing = try options.electionTiming()
-        #expect(options.leaseSeconds == 15)
+        let timing = try options.election.checkedTiming()
+        #expect(options.election.leaseSeconds == 15)
         #expect(timing.renewInterval == .seconds(3))
         #expect(timing.pollInterval == .seconds(3))
         #expect(timing.requestTimeout == .seconds(3))
@@ -27,27 +27,27 @@ struct RunOptionsTests {
         #expect(timing.commitMargin == .seconds(2))
         #expect(timing.relistInterval == .seconds(60))
         #expect(timing.rho == 10_000)
-        #expect(options.bindAddress == SocketAddress(host: "", port: 10250))
-        #expect(options.healthAddress == .at(SocketAddress(host: "", port: 8081)))
-        #expect(options.metricsAddress == .at(SocketAddress(host: "", port: 8080)))
-        #expect(options.limits.bodyBytesMax == 8 * 1024 * 1024)
-        #expect(options.limits.connectionsMax == 10_000)
-        #expect(options.limits.requestTimeout == .seconds(10))
-        #expect(options.limits.idleTimeout == .seconds(120))
+        #expect(options.webhook.bindAddress == SocketAddress(host: "", port: 10250))
+        #expect(options.process.healthAddress == .at(SocketAddress(host: "", port: 8081)))
+        #expect(options.process.metricsAddress == .at(SocketAddress(host: "", port: 8080)))
+        #expect(options.webhook.limits.bodyBytesMax == 8 * 1024 * 1024)
+        #expect(options.webhook.limits.connectionsMax == 10_000)
+        #expect(options.webhook.limits.requestTimeout == .seconds(10))
+        #expect(options.webhook.limits.idleTimeout == .seconds(120))
     }
 
     @Test func `the store's time-out follows a shorter renew interval by itself`() throws {
-        #expect(try parse("--renew-interval=1s").electionTiming().requestTimeout == .seconds(1))
-        #expect(try parse("--renew-interval=4s").electionTiming().requestTimeout == .seconds(3))
-        #expect(try parse("--store-timeout=500ms").electionTiming().requestTimeout == .milliseconds(500))
+        #expect(try parse("--renew-interval=1s").election.checkedTiming().requestTimeout == .seconds(1))
+        #expect(try parse("--renew-interval=4s").election.checkedTiming().requestTimeout == .seconds(3))
+        #expect(try parse("--store-timeout=500ms").election.checkedTiming().requestTimeout == .milliseconds(500))
     }
 
     @Test(arguments: [
-        ("0", RunOptions.SideAddress.off), (":80", .at(SocketAddress(host: "", port: 80))),
+        ("0", ProcessOptions.SideAddress.off), (":80", .at(SocketAddress(host: "", port: 80))),
         ("127.0.0.1:0", .at(SocketAddress(host: "127.0.0.1", port: 0))),
         ("[::1]:8081", .at(SocketAddress(host: "::1", port: 8081))),
     ])
-    func `the ports beside may be turned off`(text: String, address: RunOptions.SideAddress) {
+    func `the ports beside may be turned off`(text: String, address: ProcessOptions.SideAddress) {
         #expect(ValueType.sideAddress.parse(text) == address)
         #expect(ValueType.sideAddress.format(address) == text)
     }
@@ -103,11 +103,14 @@ struct RunOptionsTests {
     @Test func `the default store is one for all clusters of a user, and follows the state directory`() throws {
         let home = ["HOME": "/home/ann"]
         #expect(
-            try parse().store.resolvedAddress(home).description == "file:/home/ann/.local/state/leasehold/store")
+            try parse().election.store.resolvedAddress(home).description
+                == "file:/home/ann/.local/state/leasehold/store")
         #expect(
-            try parse("--state-directory=/srv/state").store.resolvedAddress(home).description
+            try parse("--state-directory=/srv/state").election.store.resolvedAddress(home).description
                 == "file:/srv/state/store")
-        #expect(try parse("--store=file:///srv/leases").store.resolvedAddress(home).description == "file:///srv/leases")
-        #expect(throws: UsageError.self) { try parse().store.resolvedAddress([:]) }
+        #expect(
+            try parse("--store=file:///srv/leases").election.store.resolvedAddress(home).description
+                == "file:///srv/leases")
+        #expect(throws: UsageError.self) { try parse().election.store.resolvedAddress([:]) }
     }
 }

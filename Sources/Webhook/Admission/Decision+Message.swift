@@ -108,6 +108,19 @@ extension Decision {
             message.append(", so cluster ")
             message.append(quoted: cluster)
             message.append(" may not write: its lease record in the store cannot be read. Repair that record")
+        case .silent:
+            message.append("no active controller of cluster ")
+            message.append(quoted: cluster)
+            message.append(" could be reached")
+            if let since = table.silentSince {
+                message.append(" since ")
+                Timestamp.append(seconds: since / 1_000_000, to: &message)
+            }
+            message.append(", so it is not known here who leads ")
+            appendNamespace(request, to: &message)
+            message.append(
+                ". Try again in a few seconds; if this lasts, see the logs of that cluster's controllers and ")
+            message.append("of this webhook")
         }
     }
 

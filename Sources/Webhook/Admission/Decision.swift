@@ -30,6 +30,8 @@ package struct Decision {
         case free
         case lapsed
         case unreadable
+        /// No active controller of this webhook's cluster can be reached.
+        case silent
     }
 
     /// Why a caller is exempt: a rule's index, or one of those that hold without a flag.
@@ -65,7 +67,7 @@ package struct Decision {
     /// The HTTP status code that the API server's client gets for a denial; 503 where trying again may help.
     package var code: Int {
         switch reason {
-        case .notElected, .unknown, .free, .lapsed, .unreadable: 503
+        case .notElected, .unknown, .free, .lapsed, .unreadable, .silent: 503
         case .notServiceAccount, .exemption, .unmanaged, .clusterScoped, .leads, .foreignCaller, .otherLeads: 403
         }
     }
@@ -98,6 +100,7 @@ extension Decision.Reason {
         case .free: "free"
         case .lapsed: "lapsed"
         case .unreadable: "unreadable"
+        case .silent: "silent"
         }
     }
 
@@ -107,7 +110,7 @@ extension Decision.Reason {
         case .notServiceAccount, .exemption: [.exempt]
         case .leads: [.allowed]
         case .unmanaged, .clusterScoped: [.allowed, .denied, .warned, .audited]
-        case .foreignCaller, .otherLeads, .notElected, .unknown, .free, .lapsed, .unreadable:
+        case .foreignCaller, .otherLeads, .notElected, .unknown, .free, .lapsed, .unreadable, .silent:
             [.denied, .warned, .audited]
         }
     }

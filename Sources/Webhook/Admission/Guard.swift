@@ -63,6 +63,7 @@ package struct Guard: Sendable {
         case .vacant(_, .free): return decision(.free, allow: false)
         case .vacant(_, .lapsed): return decision(.lapsed, allow: false)
         case .vacant(_, .unreadable): return decision(.unreadable, allow: false)
+        case .vacant(_, .silent): return decision(.silent, allow: false)
         }
     }
 

@@ -1,0 +1,30 @@
+internal import Election
+private import FoundationEssentials
+internal import HTTP
+
+/// Asks controllers over mutual TLS.
+struct GrantAsking: Sendable {
+    let credentials: GrantCredentials
+
+    /// The table of 10,000 namespaces takes 1.5 MB.
+    private static let answerBytesMax = 32 << 20
+    /// What of an answer that is no grant may come into the log.
+    private static let quotedMax = 200
+
+    /// - Throws: ``HTTPError`` when there is no answer, ``CommandFailure`` when it is no grant.
+    func ask(_ endpoint: GrantAddress, known: TableMark?, timeout: Duration) async throws -> Grant {
+        let url = "https://\(endpoint)\(GrantServing.path)\(GrantQuestion(known: known).suffix)"
+        let answer = try await credentials.client.send(
+            HTTPRequest(.get, url, timeout: timeout, responseBytesMax: Self.answerBytesMax))
+        guard answer.status == 200 else {
+            let said = TextTable.printable(String(decoding: answer.body.prefix(Self.quotedMax), as: UTF8.self))
+            throw CommandFailure("it answered \(answer.status), \"\(said)\"; is --grants-address a controller's?")
+        }
+        do {
+            return try JSONDecoder().decode(Grant.self, from: Data(answer.body))
+        } catch {
+            throw CommandFailure(
+                "it answered with something else than a grant; run the controller and the webhook in the same version")
+        }
+    }
+}

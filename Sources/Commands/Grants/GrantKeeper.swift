@@ -1,0 +1,190 @@
+private import Controller
+internal import Election
+internal import Platform
+
+/// Keeps a webhook's board to what the controllers of its cluster grant.
+///
+/// Each controller is asked in a loop of its own, standbys too: none that hangs keeps the webhook from another, and the
+/// one that takes over is found at its first answer.
+actor GrantKeeper {
+    /// Asks one controller. - Throws: why there is no answer, as a sentence for people.
+    typealias Ask =
+        @Sendable (_ endpoint: GrantAddress, _ known: TableMark?, _ timeout: Duration) async throws -> Grant
+    typealias Resolve = @Sendable (_ address: GrantAddress) async throws -> [GrantAddress]
+
+    nonisolated let addresses: [GrantAddress]
+    nonisolated let status: GrantStatus
+    nonisolated let board: LeadershipBoard
+    private let cluster: String
+    private let log: Log
+    private let ask: Ask
+    private let resolve: Resolve
+    private let readClocks: @Sendable () -> Reading
+
+    private var client: GrantClient
+    /// Whose table it is, and when its last heartbeat was sent at the earliest, by this machine's raw clock.
+    private var source: (incarnation: String, heartbeat: Int64)?
+    /// How long a grant may be acted on at most, by the last one; until there is one, by the default timing.
+    private var longest = Timing().grantDuration - Timing().commitMargin
+    /// Before the question of the last grant was sent; before the first: the start.
+    private var lastGranted: Reading
+    private var hasBeenGranted = false
+    private var isSilent = true
+    private var hasToldOfSilence = false
+
+    /// Between two looks at what a host name leads to.
+    private static let resolveInterval = Duration.seconds(2)
+    /// So that no settings of a controller make questions a load, or a failover slow.
+    private static let intervals = Duration.milliseconds(50)...Duration.seconds(1)
+    /// The least time-out. A time-out holds up nobody but the controller that it waits for.
+    private static let timeoutMin = Duration.seconds(1)
+    /// Silence is told of when it has lasted so many times as long as a grant: less may be a hiccup.
+    private static let toldAfter = 3
+
+    init(
+        cluster: String, addresses: [GrantAddress], log: Log, ask: @escaping Ask,
+        resolve: @escaping Resolve = { try await $0.endpoints() },
+        readClocks: @escaping @Sendable () -> Reading = { .now() }
+    ) {
+        let start = readClocks()
+        self.cluster = cluster
+        self.addresses = addresses
+        self.log = log
+        self.ask = ask
+        self.resolve = resolve
+        self.readClocks = readClocks
+        client = GrantClient(cluster: cluster)
+        lastGranted = start
+        status = GrantStatus(cluster: cluster, start: start.realtime / 1000)
+        board = LeadershipBoard(LeadershipTable(cluster: cluster, silentSince: start.realtime / 1000))
+    }
+
+    /// Asks until its task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            for address in addresses { group.addTask { await self.follow(address) } }
+        }
+    }
+
+    // MARK: Whom to ask
+
+    /// Asks every controller that the address leads to, and looks now and then whether those are still the ones.
+    private func follow(_ address: GrantAddress) async {
+        var asking: [GrantAddress: Task<Void, Never>] = [:]
+        defer { for task in asking.values { task.cancel() } }
+        while !Task.isCancelled {
+            do {
+                let endpoints = try await resolve(address)
+                status.note("\(address)", problem: nil)
+                for (endpoint, task) in asking where !endpoints.contains(endpoint) {
+                    task.cancel()
+                    asking[endpoint] = nil
+                    status.note("\(endpoint)", problem: nil)
+                }
+                for endpoint in endpoints where asking[endpoint] == nil {
+                    asking[endpoint] = Task { await keepAsking(endpoint) }
+                }
+            } catch {
+                // Those that it led to before may still be there.
+                status.note("\(address)", problem: "\(error)")
+                heedSilence()
+            }
+            // For a numeric address there is nothing to look up again.
+            let pause = address.isNumeric ? Duration.seconds(86_400) : Self.resolveInterval
+            do { try await Task.sleep(for: pause, clock: .continuous) } catch { return }
+        }
+    }
+
+    private func keepAsking(_ endpoint: GrantAddress) async {
+        while !Task.isCancelled {
+            let begun = ContinuousClock.now
+            let known = client.known
+            // Rule "grants": before the question is sent.
+            let asked = readClocks()
+            do {
+                let grant = try await ask(endpoint, known, max(longest, Self.timeoutMin))
+                guard !Task.isCancelled else { return }
+                try take(grant, askedAt: asked, from: endpoint)
+            } catch {
+                guard !Task.isCancelled else { return }
+                status.count(.failed)
+                note(endpoint, failure: error)
+            }
+            heedSilence()
+            let pause = min(max(longest / 2, Self.intervals.lowerBound), Self.intervals.upperBound)
+            do { try await Task.sleep(until: begun + pause, clock: .continuous) } catch { return }
+        }
+    }
+
+    // MARK: What they say
+
+    private func take(_ grant: Grant, askedAt asked: Reading, from endpoint: GrantAddress) throws {
+        // A controller that another run of it has replaced without its knowing, as when the store does not answer it, goes
+        // on granting for a while. What counts is who has renewed last.
+        let heartbeat = asked.monotonicRaw - grant.elapsed
+        if grant.cluster == cluster, grant.isActive, isOutdated(grant, heartbeat) {
+            status.count(.outdated)
+            status.note("\(endpoint)", problem: nil)
+            return
+        }
+        guard let table = try client.take(grant, askedAt: asked) else {
+            status.count(.standby)
+            status.note("\(endpoint)", problem: "it does not lead the election of its cluster; it stands by")
+            return
+        }
+        board.publish(table)
+        longest = .nanoseconds(grant.longest) * (1_000_000 - grant.rho) / 1_000_000
+        status.count(.granted)
+        status.note("\(endpoint)", problem: nil)
+        status.noteGrant(askedAt: asked)
+        tell(of: grant, from: endpoint, at: asked)
+        source = (grant.mark.incarnation, max(heartbeat, isOurs(grant) ? source?.heartbeat ?? .min : .min))
+        lastGranted = asked
+        hasBeenGranted = true
+        (isSilent, hasToldOfSilence) = (false, false)
+    }
+
+    private func isOurs(_ grant: Grant) -> Bool { source?.incarnation == grant.mark.incarnation }
+
+    private func isOutdated(_ grant: Grant, _ heartbeat: Int64) -> Bool {
+        guard let source else { return false }
+        guard isOurs(grant) else { return heartbeat <= source.heartbeat }
+        // Two addresses of one controller: the answer to an earlier question came later.
+        return grant.mark.revision < client.known?.revision ?? 0
+    }
+
+    private func tell(of grant: Grant, from endpoint: GrantAddress, at asked: Reading) {
+        let fields: KeyValuePairs = ["controller": "\(endpoint)", "incarnation": grant.mark.incarnation]
+        if !hasBeenGranted {
+            log.info("Admits by the grants of a controller from now on", fields)
+        } else if hasToldOfSilence {
+            log.info("Grants are back after \(asked.elapsedForUse(since: lastGranted).forPeople)", fields)
+        } else if !isOurs(grant) {
+            log.info("Another controller of this cluster grants from now on", fields)
+        }
+    }
+
+    /// A controller that cannot be reached is told of when it is missed; one that answers wrongly will not mend itself.
+    private func note(_ endpoint: GrantAddress, failure: any Error) {
+        let isNew = status.note("\(endpoint)", problem: "\(failure)")
+        guard isNew, failure is RecordError || failure is CommandFailure else { return }
+        log.error("The answer of the controller at \(endpoint) cannot be used: \(failure)")
+    }
+
+    /// Says so on the board and in the log when the last grant is over.
+    private func heedSilence() {
+        let silence = readClocks().elapsedForUse(since: lastGranted)
+        if !isSilent, silence >= longest {
+            isSilent = true
+            let since = lastGranted.realtime / 1000
+            status.noteSilence(since: since)
+            board.publish(LeadershipTable(cluster: cluster, silentSince: since))
+        }
+        guard isSilent, !hasToldOfSilence, silence >= longest * Self.toldAfter else { return }
+        hasToldOfSilence = true
+        log.error(
+            "Denies every guarded write: no active controller of cluster \(cluster) could be reached for "
+                + "\(silence.forPeople)" + (status.problems.map { " (\($0))" } ?? "")
+                + ". Look at the controllers of this cluster, and at --grants-address")
+    }
+}

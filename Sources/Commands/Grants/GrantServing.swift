@@ -1,0 +1,75 @@
+internal import Election
+private import FoundationEssentials
+internal import Platform
+internal import TLS
+internal import Webhook
+
+/// A controller's port for the webhooks of its cluster, which must prove themselves with a certificate.
+struct GrantServing {
+    static let path = "/v1/grants"
+    /// One kept alive for each webhook, and some in the handshake.
+    private static let connectionsMax = 1024
+
+    let certificate: ServingCertificate
+    private let address: SocketAddress
+    private let board: LeadershipBoard
+    private let timing: Timing
+
+    init(
+        _ address: SocketAddress, _ files: (paths: GrantFiles.Paths, selfMade: SelfMadeCertificates?),
+        controller: ControllerPart
+    ) throws(CommandFailure) {
+        self.address = address
+        (board, timing) = (controller.board, controller.timing)
+        let (paths, selfMade) = files
+        let files: CertificateFiles
+        do {
+            files = try CertificateFiles(chain: paths.chain, key: paths.key, clientAuthorities: paths.authority)
+        } catch {
+            throw CommandFailure(
+                "the files of --grants-ca-file, --grants-cert-file or --grants-key-file cannot be used: \(error)")
+        }
+        let names = files.context.certificate.names
+        guard names.contains(.dns(GrantFiles.serverName)) else {
+            throw CommandFailure(
+                "the certificate in \(paths.chain) is for \(names.map(\.description).joined(separator: ", ")), and webhooks "
+                    + "insist on the DNS name \(GrantFiles.serverName): issue it for that one")
+        }
+        certificate = ServingCertificate(files: files, selfMade: selfMade)
+    }
+
+    func serve(_ ports: Ports) throws -> Server {
+        var limits = Limits()
+        limits.connectionsMax = Self.connectionsMax
+        limits.bodyBytesMax = 1024
+        return try ports.open(
+            "grants", address, "--grants-bind-address", [Self.route(board, timing)], limits, loops: 1
+        ) { [certificate] in certificate.context }
+    }
+
+    func families() -> [MetricFamily] { certificate.families() }
+
+    /// `GET /v1/grants`: what a webhook may act on, beginning with the request; see ``GrantQuestion``.
+    static func route(_ board: LeadershipBoard, _ timing: Timing) -> Route {
+        Route(.get, path) {
+            let encoder = JSONEncoder()
+            return { _, query, answer in
+                guard let question = GrantQuestion(query: query) else {
+                    answer.append(contentsOf: "the query is not incarnation=I&revision=N, nor empty\n".utf8)
+                    return Route.Answer(.badRequest, "text/plain; charset=utf-8")
+                }
+                // The table first, then the clocks: a table posted in between would be judged by an older reading.
+                let table = board.table()
+                let grant = Grant(of: table, known: question.known, at: .now(), timing: timing)
+                do {
+                    answer.append(contentsOf: try encoder.encode(grant))
+                    return Route.Answer(.ok, "application/json")
+                } catch {
+                    // Numbers and texts always encode; a webhook takes this for no answer.
+                    answer.append(contentsOf: "the grant cannot be written: \(error)\n".utf8)
+                    return Route.Answer(.unavailable, "text/plain; charset=utf-8")
+                }
+            }
+        }
+    }
+}
