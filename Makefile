@@ -4,8 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl libfaketime
-CHAOS_PACKAGES := libfaketime
+TEST_PACKAGES := openssl
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 
@@ -64,9 +63,10 @@ test: ## Installs what the tests need and runs all of them.
 
 .PHONY: chaos
 chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=, report in .chaos/.
-	@scripts/packages.sh $(BUILD_PACKAGES) $(CHAOS_PACKAGES)
+	@scripts/packages.sh $(BUILD_PACKAGES)
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-chaos
+	$(BUILD_RELEASE) --product leasehold-wall-clock
 	@exec .build/release/leasehold-chaos $(SECONDS) '$(SEED)'
 
 .PHONY: demo

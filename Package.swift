@@ -19,7 +19,11 @@ func tests(
 
 let package = Package(
     name: "leasehold",
-    products: [.executable(name: "leasehold", targets: ["leasehold"])],
+    products: [
+        .executable(name: "leasehold", targets: ["leasehold"]),
+        // For LD_PRELOAD of processes under test; nothing links it.
+        .library(name: "leasehold-wall-clock", type: .dynamic, targets: ["CWallClock"]),
+    ],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -43,6 +47,7 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
+        .target(name: "CWallClock", path: "Tests/WallClock"),
         .target(
             name: "Chaos", dependencies: ["Election", "HTTP", "Platform", "TLS", "Support"], path: "Tests/Chaos",
             swiftSettings: settings),

@@ -5,8 +5,6 @@ internal import Support
 /// One of a cluster's processes, over all its starts. Any thread may call it.
 final class ChaosProcess: Sendable {
     enum Role: String, Hashable, Sendable {
-        /// Controller and webhook in one.
-        case run
         case controller
         case webhook
     }
@@ -53,7 +51,7 @@ final class ChaosProcess: Sendable {
             state.starts += 1
             return state.starts
         }
-        let releases = role != .webhook && starts % 2 == 0 ? ["--release-on-shutdown"] : []
+        let releases = role == .controller && starts % 2 == 0 ? ["--release-on-shutdown"] : []
         let process = try ChildProcess(
             leasehold: arguments + releases, environment: environment, log: logs.map { "\($0)/\(name).\(starts).log" },
             in: directory)
@@ -97,7 +95,6 @@ final class ChaosProcess: Sendable {
         guard let process else { return nil }
         process.send(signal)
         let code = await process.exitCode()
-        WallClock.cleanUp(after: process.pid)
         state.withLock { $0.process = nil }
         return code
     }
@@ -120,7 +117,6 @@ final class ChaosProcess: Sendable {
             return process
         }
         guard let process else { return nil }
-        WallClock.cleanUp(after: process.pid)
         return (await process.exit(), String(process.err.suffix(4000)))
     }
 
@@ -133,6 +129,5 @@ final class ChaosProcess: Sendable {
         guard let process else { return }
         process.send(SIGKILL)
         _ = await process.exit()
-        WallClock.cleanUp(after: process.pid)
     }
 }

@@ -12,14 +12,20 @@ package final class ChaosRun: Sendable {
     private let stalls = Stalls()
     private let clusters: [ChaosCluster]
     private let inflictor: Inflictor
-    private let start = ContinuousClock.now
+    private let start: ContinuousClock.Instant
 
     package init(_ settings: ChaosSettings) throws {
         self.settings = settings
+        // Before anything is timed.
+        _ = ContinuousClock.Instant.origin
+        let start = ContinuousClock.now
+        self.start = start
         if let folder = settings.folder { try Self.makeEmpty(folder) }
         directory = try TemporaryDirectory()
         let emulator = try GCSEmulator(bucket: ChaosSettings.bucket)
-        emulator.watchWrites { [ledger] _, name, body in ledger.addWrite(of: name, body) }
+        emulator.watchWrites { [ledger] request, body in
+            ledger.addWrite(of: request.object, body, by: request.client)
+        }
         let site = ChaosCluster.Site(
             emulator: emulator, ledger: ledger, certificates: try ChaosCertificates(in: directory),
             directory: directory, logs: settings.folder, seed: settings.seed)
@@ -54,7 +60,7 @@ package final class ChaosRun: Sendable {
 
     /// - Throws: when it cannot be started, or when the clusters recover from something no more.
     package func run() async throws -> ChaosReport {
-        try await WallClock.check(with: Self.binary(), in: directory)
+        try await WallClock.check(in: directory)
         for process in processes { try process.start() }
         let background = Task { await watch() }
         var rounds: [ChaosReport.Round] = []
@@ -78,12 +84,6 @@ package final class ChaosRun: Sendable {
         for process in processes { await process.finish() }
         return ChaosReport(
             settings: settings, start: start, end: end, rounds: rounds, ledger: ledger, stalls: stalls)
-    }
-
-    /// `leasehold-chaos`, beside this program's own executable, where SwiftPM builds everything.
-    private static func binary() throws -> String {
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold-chaos"
     }
 
     /// All that goes on beside the rounds.

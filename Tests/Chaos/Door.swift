@@ -16,13 +16,18 @@ final class Door: Sendable {
 
     private struct Waiting {
         var count = 0
+        var turns = 0
         var latest = ContinuousClock.now
     }
 
     /// Between two questions: what two processors can bear beside all the rest.
-    private static let pace = Duration.milliseconds(10)
-    /// Questions that wait for answers at once as a rule.
+    private static let pace = Duration.milliseconds(20)
+    /// Questions that wait for answers at once, as a rule.
     private static let waitingMax = 2
+    /// Now and then, and so many: connections that are open and idle when the process falls asleep carry the questions
+    /// that it finds when it wakes up.
+    private static let burst = 8
+    private static let burstEvery = 100
     /// While nothing is answered, another question is sent after this time, so that it is known what a process that wakes up
     /// says first, and also to what was asked shortly before.
     private static let patience = Duration.milliseconds(700)
@@ -52,7 +57,7 @@ final class Door: Sendable {
         await withDiscardingTaskGroup { group in
             var next = 0
             while !isStopping.withLock({ $0 }) {
-                if takeTurn() {
+                for _ in 0..<takeTurns() {
                     let index = next % requests.count
                     next += 1
                     group.addTask { await self.ask(index) }
@@ -66,16 +71,19 @@ final class Door: Sendable {
 
     func stop() { isStopping.withLock { $0 = true } }
 
-    private func takeTurn() -> Bool {
+    /// How many questions are to be sent now.
+    private func takeTurns() -> Int {
         waiting.withLock { waiting in
             let now = ContinuousClock.now
             let isMeant =
                 waiting.count < Self.waitingMax
                 || waiting.count < Self.waitingMaxOfSleeper && now - waiting.latest > Self.patience
-            guard isMeant else { return false }
-            waiting.count += 1
+            guard isMeant else { return 0 }
+            waiting.turns += 1
+            let count = waiting.turns % Self.burstEvery == 0 ? Self.burst : 1
+            waiting.count += count
             waiting.latest = now
-            return true
+            return count
         }
     }
 

@@ -7,16 +7,16 @@ struct Fault: Hashable, Sendable {
         case kill(Part)
         /// SIGTERM, then a new start.
         case leave(Part)
-        /// Between the cluster's controllers and the store.
-        case partition(Ways)
-        case slow
-        case lossy
-        /// Every connection to the store breaks, once.
-        case reset
+        /// Nothing gets through, and nothing is refused.
+        case partition(ChaosCluster.Link, Ways)
+        case slow(ChaosCluster.Link)
+        case lossy(ChaosCluster.Link)
+        /// Every connection breaks, once.
+        case reset(ChaosCluster.Link)
         /// The store fails, for this cluster or for all.
         case outage(Outage, all: Bool)
-        /// A step of the wall clock of all the cluster's processes, which stays.
-        case jump(seconds: Int)
+        /// A step of the wall clock, which stays.
+        case jump(Part, seconds: Int)
         /// A planned handover to the cluster.
         case transfer(namespace: Int)
     }
@@ -24,10 +24,10 @@ struct Fault: Hashable, Sendable {
     /// Which of a cluster's processes.
     enum Part: String, Hashable, Sendable, CaseIterable {
         case everything
-        /// The one that was started first, of several.
-        case controller
+        case activeController = "active controller"
         case controllers
-        case webhook
+        case webhook = "one webhook"
+        case webhooks
     }
 
     enum Ways: String, Hashable, Sendable, CaseIterable {
@@ -69,12 +69,12 @@ extension Fault {
         case .freeze(let part): "stop \(part.rawValue)"
         case .kill(let part): "kill \(part.rawValue)"
         case .leave(let part): "leave \(part.rawValue)"
-        case .partition(let ways): "partition, \(ways.rawValue)"
-        case .slow: "slow link"
-        case .lossy: "lossy link"
-        case .reset: "connections reset"
+        case .partition(let link, let ways): "cut off from \(link.rawValue), \(ways.rawValue)"
+        case .slow(let link): "slow way to \(link.rawValue)"
+        case .lossy(let link): "lossy way to \(link.rawValue)"
+        case .reset(let link): "reset from \(link.rawValue)"
         case .outage(let outage, let all): "store \(outage.rawValue)\(all ? ", for all" : "")"
-        case .jump: "clock jump"
+        case .jump(let part, _): "clock jump, \(part.rawValue)"
         case .transfer: "planned transfer"
         }
     }
@@ -97,7 +97,7 @@ extension Fault: CustomStringConvertible {
             }
         let what =
             switch kind {
-            case .jump(let seconds): "\(label) of \(seconds) s for \(whom)"
+            case .jump(_, let seconds): "\(label) of \(seconds) s for \(whom)"
             case .transfer(let namespace): "\(label) of \(ChaosSettings.namespaces[namespace]) to \(whom)"
             case .reset: "\(label) for \(whom)"
             case .outage(_, all: true): "\(label) for \(length.short)"

@@ -58,38 +58,45 @@ final class Inflictor: Sendable {
     private func inflict(_ fault: Fault, on victim: ChaosCluster) async throws -> String {
         switch fault.kind {
         case .freeze(let part):
-            for process in victim.processes(part) { process.freeze() }
+            let processes = processes(part, of: victim)
+            for process in processes { process.freeze() }
             await wait(fault.length)
-            for process in victim.processes(part) { process.thaw() }
+            for process in processes { process.thaw() }
         case .kill(let part):
-            try await restart(victim.processes(part), by: SIGKILL, after: fault.length)
+            try await restart(processes(part, of: victim), by: SIGKILL, after: fault.length)
         case .leave(let part):
-            return try await restart(victim.processes(part), by: SIGTERM, after: fault.length)
-        case .partition(let ways):
-            var impairment = ChaosCluster.Impairment()
+            return try await restart(processes(part, of: victim), by: SIGTERM, after: fault.length)
+        case .partition(let link, let ways):
+            var impairment = ChaosCluster.Impairment(link: link)
             if ways != .answers { impairment.requests = .blocked }
             if ways != .requests { impairment.answers = .blocked }
             await impair(victim, impairment, for: fault.length)
-        case .slow:
+        case .slow(let link):
             var passage = FaultProxy.Passage()
             passage.delay = .milliseconds(400)
             passage.bytesPerSecond = 20_000
-            await impair(victim, ChaosCluster.Impairment(requests: passage, answers: passage), for: fault.length)
-        case .lossy:
+            await impair(
+                victim, ChaosCluster.Impairment(link: link, requests: passage, answers: passage), for: fault.length)
+        case .lossy(let link):
             var passage = FaultProxy.Passage()
             passage.lossPercent = 25
             passage.resetPercent = 3
-            await impair(victim, ChaosCluster.Impairment(requests: passage, answers: passage), for: fault.length)
-        case .reset:
-            victim.resetConnections()
+            await impair(
+                victim, ChaosCluster.Impairment(link: link, requests: passage, answers: passage), for: fault.length)
+        case .reset(let link):
+            victim.resetConnections(link)
         case .outage(let outage, let all):
             await fail(outage, for: fault.length, of: all ? nil : victim.name)
-        case .jump(let seconds):
-            for process in victim.processes { try process.jump(seconds: seconds) }
+        case .jump(let part, let seconds):
+            for process in processes(part, of: victim) { try process.jump(seconds: seconds) }
         case .transfer(let namespace):
             return try await transfer(ChaosSettings.namespaces[namespace], to: victim.name)
         }
         return ""
+    }
+
+    private func processes(_ part: Fault.Part, of victim: ChaosCluster) -> [ChaosProcess] {
+        victim.processes(part, active: ledger.activeController(of: victim.name))
     }
 
     /// Also when the run is given up: what was broken is mended soon enough by its end.
@@ -107,8 +114,10 @@ final class Inflictor: Sendable {
         }
         await wait(length)
         for (process, code) in ends where code != nil { try process.startAgain() }
-        return ends.compactMap { process, code in code.map { "\(process.name) ended with \($0)" } }.sorted()
-            .joined(separator: ", ")
+        // Whoever is asked to leave while the store is down cannot say so, and may tell.
+        return ends.compactMap { process, code in
+            code.flatMap { $0 == 0 || signal == SIGKILL ? nil : "\(process.name) ended with \($0)" }
+        }.sorted().joined(separator: ", ")
     }
 
     private func impair(_ victim: ChaosCluster, _ impairment: ChaosCluster.Impairment, for length: Duration) async {
@@ -140,7 +149,10 @@ final class Inflictor: Sendable {
             case .hangs: .hold(gate)
             case .answersLost: .loseAnswer
             }
-        let id = emulator.inject(effect, count: nil) { client == nil || $0.client == client }
+        let id = emulator.inject(effect, count: nil) { request in
+            // Each controller has a name of its own, which begins with the cluster's.
+            client.map { request.client.hasPrefix("\($0)-") } ?? true
+        }
         await wait(length)
         emulator.removeFault(id)
         // What hung takes effect now, long after its client gave up.

@@ -93,6 +93,8 @@ extension Ledger.Tenure {
         if admission.received < ends.first.received { ends.first = admission }
         if admission.sent > ends.last.sent { ends.last = admission }
         doors[admission.door] = ends
+        // Nobody knows when a question that had to wait was admitted.
+        guard admission.received - admission.sent <= gapMin else { return }
         let end = stretches.count - 1
         if admission.sent - stretches[end].end <= gapMin {
             stretches[end].start = min(stretches[end].start, admission.sent)
@@ -116,11 +118,12 @@ extension Ledger.Landing: CustomStringConvertible {
 }
 
 extension ContinuousClock.Instant {
-    private static let start = ContinuousClock.now
+    /// What ``ofRun`` counts from: about the begin of this program, or of its first run.
+    static let origin = ContinuousClock.now
 
-    /// Since this program first asked, such as `12.345 s`.
+    /// Since ``origin``, such as `12.345 s`.
     var ofRun: String {
-        let milliseconds = Int64((self - Self.start) / .milliseconds(1))
+        let milliseconds = Int64((self - Self.origin) / .milliseconds(1))
         let rest = "\(1000 + milliseconds.magnitude % 1000)".dropFirst()
         return "\(milliseconds < 0 ? "-" : "")\(milliseconds.magnitude / 1000).\(rest) s"
     }

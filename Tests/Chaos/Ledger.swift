@@ -66,8 +66,8 @@ final class Ledger: Sendable {
         /// By namespace, in the order of terms.
         var tenures: [String: [Tenure]] = [:]
         var landings: [String: [Landing]] = [:]
-        /// By cluster: when its member record was last written as one that takes part.
-        var heartbeats: [String: Instant] = [:]
+        /// By cluster: when its member record was last written as one that takes part, and by which process.
+        var heartbeats: [String: (time: Instant, client: String)] = [:]
         /// By door: the last answer, whatever it said.
         var answered: [String: Instant] = [:]
         var counts = Counts()
@@ -111,11 +111,13 @@ final class Ledger: Sendable {
     }
 
     /// A write that has taken effect.
-    func addWrite(of object: String, _ body: [UInt8]) {
+    ///
+    /// - Parameter client: the name of the process.
+    func addWrite(of object: String, _ body: [UInt8], by client: String) {
         let now = Instant.now
         if let name = object.namePart(after: "members/") {
             guard let record = try? MemberRecord(parsing: body, ofCluster: name), record.state == .live else { return }
-            state.withLock { $0.heartbeats[name] = now }
+            state.withLock { $0.heartbeats[name] = (now, client) }
         } else if let namespace = object.namePart(after: "leases/") {
             do {
                 let record = try LeaseRecord(parsing: body)
@@ -147,12 +149,15 @@ final class Ledger: Sendable {
         }
     }
 
+    /// The process that wrote the cluster's last heartbeat.
+    func activeController(of cluster: String) -> String? { state.withLock { $0.heartbeats[cluster]?.client } }
+
     /// What is still to be seen after a moment before all is well again; empty: nothing.
     func missing(since start: Instant, namespaces: [String], clusters: [String], doors: [String]) -> [String] {
         state.withLock { state in
             namespaces.filter { (state.tenures[$0]?.map(\.last.sent).max() ?? start) <= start }
                 .map { "nobody admits in \($0)" }
-                + clusters.filter { (state.heartbeats[$0] ?? start) <= start }.map { "\($0) has no heartbeat" }
+                + clusters.filter { (state.heartbeats[$0]?.time ?? start) <= start }.map { "\($0) has no heartbeat" }
                 + doors.filter { (state.answered[$0] ?? start) <= start }.map { "\($0) does not answer" }
         }
     }

@@ -34,10 +34,12 @@ struct Schedule {
         if singles.isEmpty {
             singles =
                 Fault.Part.allCases.flatMap { [.freeze($0), .kill($0), .leave($0)] }
-                + Fault.Ways.allCases.map { .partition($0) }
+                + ChaosCluster.Link.allCases.flatMap { link in
+                    Fault.Ways.allCases.map { .partition(link, $0) } + [.slow(link), .lossy(link), .reset(link)]
+                }
                 + Fault.Outage.allCases.flatMap { [.outage($0, all: false), .outage($0, all: true)] }
-                + [.slow, .lossy, .reset, jump(), jump(), .transfer(namespace: namespace()), .kill(.everything)]
-                + [.freeze(.everything), .partition(.both)]
+                + Fault.Part.allCases.map { jump($0) } + [.transfer(namespace: namespace())]
+                + [.kill(.everything), .kill(.controllers), .freeze(.everything), .partition(.store, .both)]
             for index in singles.indices.reversed() { singles.swapAt(index, random.below(index + 1)) }
         }
         return singles.removeLast()
@@ -55,12 +57,12 @@ struct Schedule {
         case 0...2: .freeze(random.pick(Fault.Part.allCases))
         case 3: .kill(random.pick(Fault.Part.allCases))
         case 4: .leave(random.pick(Fault.Part.allCases))
-        case 5...6: .partition(random.pick(Fault.Ways.allCases))
-        case 7: random.chance(50) ? .slow : .lossy
+        case 5...6: .partition(random.pick(ChaosCluster.Link.allCases), random.pick(Fault.Ways.allCases))
+        case 7: random.chance(50) ? .slow(.store) : .lossy(random.pick(ChaosCluster.Link.allCases))
         case 8: .outage(random.pick(Fault.Outage.allCases), all: random.chance(25))
-        case 9: jump()
+        case 9: jump(random.pick(Fault.Part.allCases))
         case 10: .transfer(namespace: namespace())
-        default: .reset
+        default: .reset(random.pick(ChaosCluster.Link.allCases))
         }
     }
 
@@ -88,8 +90,8 @@ struct Schedule {
     }
 
     /// Forward and back, from less than a grant to hours; together never far from the truth, as certificates end.
-    private mutating func jump() -> Fault.Kind {
+    private mutating func jump(_ part: Fault.Part) -> Fault.Kind {
         let size = random.pick([1, 3, 8, 60, 3600])
-        return .jump(seconds: random.chance(50) ? size : -size)
+        return .jump(part, seconds: random.chance(50) ? size : -size)
     }
 }

@@ -3,86 +3,73 @@ private import Glibc
 internal import Platform
 internal import Support
 
-/// The wall clock of one process, which can be set while it runs; all other clocks stay as they are. By libfaketime.
+/// The wall clock of one process, which can be set while it runs; its other clocks and timers stay as they are.
 final class WallClock: Sendable {
-    private static let library = "/usr/lib/\(machine)-linux-gnu/faketime/libfaketimeMT.so.1"
-    #if arch(x86_64)
-        private static let machine = "x86_64"
-    #else
-        private static let machine = "aarch64"
-    #endif
+    /// Takes the place of libc's functions: Tests/WallClock.
+    private static let library = "libleasehold-wall-clock.so"
+    /// Less than certificates are good for.
+    private static let offsetMax = 12 * 3600
 
+    private let libraryPath: String
     private let file: String
+    /// In seconds.
     private let offset = Locked(0)
 
     /// - Parameter file: where the offset is kept.
     init(file: String) throws {
-        guard unsafe access(Self.library, R_OK) == 0 else {
-            throw ChildProcess.Failure("\(Self.library) is missing; install the package libfaketime")
-        }
+        libraryPath = try BuiltFile.path(Self.library)
         self.file = file
-        try write(0)
+        try Data(repeating: 0, count: 8).write(to: URL(filePath: file))
     }
 
     /// What makes a process use it.
-    var environment: [String: String] {
-        [
-            "LD_PRELOAD": Self.library, "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        ]
-    }
+    var environment: [String: String] { ["LD_PRELOAD": libraryPath, "LEASEHOLD_WALL_CLOCK": file] }
 
-    /// Twelve hours: certificates are made out for longer.
-    private static let offsetMax = 12 * 3600
-
-    /// Sets it forward or back; not beyond twelve hours from the truth.
+    /// Sets it forward or back; never further than twelve hours from the truth: it goes the other way then.
     func jump(seconds: Int) throws {
-        let offset = offset.withLock { offset in
-            if abs(offset + seconds) > Self.offsetMax { offset -= seconds } else { offset += seconds }
-            return offset
+        let failed: Int32? = offset.withLock { offset in
+            offset += abs(offset + seconds) > Self.offsetMax ? -seconds : seconds
+            var nanoseconds = Int64(offset) * 1_000_000_000
+            // In place, as processes have it mapped; eight bytes are written in one step.
+            let descriptor = unsafe open(file, O_WRONLY | O_CLOEXEC)
+            defer { close(descriptor) }
+            return unsafe pwrite(descriptor, &nanoseconds, 8, 0) == 8 ? nil : errno
         }
-        try write(offset)
-    }
-
-    private func write(_ offset: Int) throws {
-        // In one step: it is read at any time.
-        try Data("\(offset < 0 ? "" : "+")\(offset)\n".utf8).write(to: URL(filePath: file), options: .atomic)
-    }
-
-    /// Removes what the library leaves behind of a process that was killed.
-    static func cleanUp(after pid: Int32) {
-        for prefix in ["faketime_shm_", "sem.faketime_sem_"] { unsafe unlink("/dev/shm/\(prefix)\(pid)") }
+        if let failed { throw ChildProcess.Failure("\(file) cannot be written: errno \(failed)") }
     }
 
     // MARK: - The probe
 
-    /// Fails unless a step of the wall clock of a running process is seen there, and leaves its other clocks alone.
-    ///
-    /// - Parameter binary: `leasehold-chaos`.
-    static func check(with binary: String, in directory: TemporaryDirectory) async throws {
+    /// Fails unless a running process sees a step of its wall clock forward and one back, and its other clocks and its
+    /// timers stay true.
+    static func check(in directory: TemporaryDirectory) async throws {
         let clock = try WallClock(file: directory.file("probe.clock"))
-        let before = ClockProbe.Clocks.now()
         let process = try ChildProcess(
-            binary, [ClockProbe.argument], environment: clock.environment, in: directory)
-        defer { cleanUp(after: process.pid) }
-        try await eventually("the clocks are read") { process.out.contains("\n") || process.hasExited }
-        try clock.jump(seconds: 3600)
-        guard await process.exitCode() == 0 else {
-            throw ChildProcess.Failure("libfaketime cannot be used: \(process.out)\(process.err)")
+            BuiltFile.path("leasehold-chaos"), [ClockProbe.argument], environment: clock.environment, in: directory)
+        var readings = [ClockProbe.Clocks.now()]
+        for (index, seconds) in [0, 3600, -7200].enumerated() {
+            if seconds != 0 { try clock.jump(seconds: seconds) }
+            try await eventually("the probe reads its clocks") {
+                process.hasExited || process.out.split(separator: "\n").count > index
+            }
+            guard let line = process.out.split(separator: "\n").dropFirst(index).first,
+                let reading = ClockProbe.Clocks(line)
+            else { throw ChildProcess.Failure("the clocks cannot be read: \(process.out)\(process.err)") }
+            readings.append(reading)
         }
-        let after = ClockProbe.Clocks.now()
-        let seen = process.out.split(separator: "\n").compactMap { ClockProbe.Clocks($0) }
-        guard seen.count == 2 else { throw ChildProcess.Failure("the clocks cannot be read: \(process.out)") }
-        let all = [before, seen[0], seen[1], after]
-        let areTrue = zip(all, all.dropFirst()).allSatisfy { earlier, later in
+        let code = await process.exitCode()
+        readings.append(.now())
+        let areTrue = zip(readings, readings.dropFirst()).allSatisfy { earlier, later in
             earlier.boottime <= later.boottime && earlier.monotonic <= later.monotonic
                 && earlier.monotonicRaw <= later.monotonicRaw
         }
-        let hour = Int64(3600) * 1_000_000_000
-        let ahead = seen[1].realtime - after.realtime
-        guard areTrue, seen[0].realtime <= after.realtime, ahead <= hour, ahead > hour / 2 else {
+        let hours = readings.map { reading in
+            let sinceStart = reading.realtime - reading.boottime - readings[0].realtime + readings[0].boottime
+            return (Double(sinceStart) / 3.6e12).rounded()
+        }
+        guard code == 0, areTrue, hours == [0, 0, 1, -1, 0] else {
             throw ChildProcess.Failure(
-                "libfaketime sets clocks that it was not to set, or does not set the wall clock: \(all)")
+                "the wall clock of a process cannot be set alone: exit code \(code), clocks \(readings)")
         }
     }
 }

@@ -6,7 +6,10 @@ private import Glibc
 struct Main {
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
-        if arguments.first == ClockProbe.argument { exit(ClockProbe.run()) }
+        if arguments == [ClockProbe.argument] {
+            Task.detached { exit(await ClockProbe.run()) }
+            while true { pause() }
+        }
         guard let settings = settings(arguments) else {
             say(
                 "leasehold-chaos: got \(arguments.joined(separator: " ")); allowed: SECONDS, from 1 to 86400, SEED, a "

@@ -20,7 +20,7 @@ struct LedgerTests {
         let record = LeaseRecord(
             holderIdentity: holder, uid: holder.isEmpty ? "" : "uid", incarnation: "i", claim: "c",
             leaseDurationSeconds: 7, term: term, acquireTime: "", leaderTransitions: 0, write: "w")
-        ledger.addWrite(of: "leases/n1", record.encoded())
+        ledger.addWrite(of: "leases/n1", record.encoded(), by: holder)
     }
 
     private var violations: [String] { ledger.violations.listed.map(\.text) }
