@@ -61,7 +61,9 @@ let package = Package(
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
         tests("ControllerTests", ["Controller", "Support"]),
-        tests("CommandsTests", ["Commands", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
+        tests(
+            "CommandsTests",
+            ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
         tests(
             "EndToEndTests",
             ["Storage", "Election", "HTTP", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),

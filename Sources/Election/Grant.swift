@@ -49,22 +49,45 @@ package struct Grant: Hashable, Sendable, Codable {
     }
 }
 
-/// A ``LeadershipTable`` as a grant carries it.
+/// A ``LeadershipTable`` as a grant carries it: a column for each field, which takes half the bytes and time of an object
+/// for each namespace.
 package struct GrantedTable: Hashable, Sendable, Codable {
     package let namespaces: [String]
-    package let entries: [LeadershipTable.Entry]
     package let holders: [String]
+    private let states: [LeadershipTable.Entry.State]
+    private let slots: [Int32]
+    private let terms: [UInt64]
+    private let limits: [Int64]
+    private let acquired: [Int64]
+    private let transitions: [Int32]
 
     package init(_ table: LeadershipTable) {
         namespaces = table.index.names
-        entries = Array(table.entries)
         holders = table.holders
+        states = table.entries.map(\.state)
+        slots = table.entries.map(\.holder)
+        terms = table.entries.map(\.term)
+        limits = table.entries.map(\.limit)
+        acquired = table.entries.map(\.acquired)
+        transitions = table.entries.map(\.transitions)
+    }
+
+    /// One a namespace, in their order. Only of a table that ``isConsistent``.
+    var entries: ContiguousArray<LeadershipTable.Entry> {
+        ContiguousArray(
+            namespaces.indices.map { row in
+                LeadershipTable.Entry(
+                    state: states[row], holder: slots[row], term: terms[row], limit: limits[row],
+                    acquired: acquired[row], transitions: transitions[row])
+            })
     }
 
     /// Whether the parts belong together; what came over the network is asked before it is used.
     var isConsistent: Bool {
-        namespaces.count == entries.count && Set(namespaces).count == namespaces.count
-            && entries.allSatisfy { $0.holder >= -1 && $0.holder < holders.count && $0.limit >= 0 }
+        let rows = namespaces.count
+        return states.count == rows && slots.count == rows && terms.count == rows && limits.count == rows
+            && acquired.count == rows && transitions.count == rows && Set(namespaces).count == rows
+            && slots.allSatisfy { $0 >= -1 && $0 < holders.count } && limits.allSatisfy { $0 >= 0 }
     }
 }
 
@@ -109,7 +132,7 @@ package struct GrantClient: Hashable, Sendable {
                 cluster: cluster, mark: grant.mark, isActive: true,
                 // Looking names up costs something to prepare, and they rarely change.
                 index: source.index.names == table.namespaces ? source.index : NamespaceIndex(table.namespaces),
-                entries: ContiguousArray(table.entries), holders: table.holders)
+                entries: table.entries, holders: table.holders)
         } else if source.mark != grant.mark {
             throw RecordError("it refers to a table that this webhook does not have")
         }

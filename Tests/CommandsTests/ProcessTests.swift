@@ -128,6 +128,75 @@ struct ProcessTests {
         #expect(console.err.split(separator: "\n").count == 1)
     }
 
+    @Test(arguments: [
+        ("controller", ["--cluster", "east"], "--namespace got nothing; allowed: "),
+        (
+            "controller", ["--cluster", "east", "--namespace", "a", "--grants-key-file", "k"],
+            "--grants-ca-file got nothing; allowed: "
+        ),
+        (
+            "controller", ["--cluster", "east", "--namespace", "a", "--metrics-bind-address", ":9443"],
+            "--metrics-bind-address got :9443, which --grants-bind-address has"
+        ),
+        ("controller", ["--cluster", "east", "--namespace", "a", "--mode", "warn"], "unknown flag \"--mode\""),
+        ("webhook", ["--cluster", "east"], "--grants-address got nothing and has no default; allowed: "),
+        ("webhook", ["--cluster", "east", "--grants-address", "a"], "--grants-address got \"a\"; allowed: "),
+        (
+            "webhook", ["--cluster", "east", "--grants-address", "a:1", "--grants-ca-file", "c"],
+            "--grants-cert-file got nothing; allowed: "
+        ),
+        (
+            "webhook", ["--cluster", "east", "--grants-address", "a:1", "--metrics-bind-address", ":10250"],
+            "--metrics-bind-address got :10250, which --bind-address has"
+        ),
+        (
+            "webhook", ["--cluster", "east", "--grants-address", "a:1", "--store", "file:/srv"],
+            "unknown flag \"--store\""
+        ),
+    ])
+    func `controller and webhook refuse flags that do not go together, in one line with code 2`(
+        command: String, arguments: [String], message: String
+    ) async {
+        let console = TestConsole()
+        let code = await Program.run([command] + arguments, console: console.console(environment: ["HOME": "/nowhere"]))
+        #expect(code == 2)
+        #expect(console.err.hasPrefix("leasehold \(command): \(message)"))
+        #expect(console.err.split(separator: "\n").count == 1)
+    }
+
+    @Test func `controller and webhook say in one line why they cannot start`() async throws {
+        func failure(_ arguments: String...) async -> String {
+            let console = TestConsole()
+            let code = await Program.run(
+                arguments + [
+                    "--cluster=east", "--health-probe-bind-address=0", "--metrics-bind-address=0", "--log-level=error",
+                ], console: console.console(environment: ["HOME": directory.path]))
+            #expect(code == 1)
+            #expect(console.err.split(separator: "\n").count == 1)
+            return console.err
+        }
+        let none = ["ca", "cert", "key"].map { "--grants-\($0)-file=\(directory.path)/none" }
+        let unusable = "the files of --grants-ca-file, --grants-cert-file or --grants-key-file cannot be used: "
+        #expect(
+            await failure("controller", "--namespace=a", "--grants-bind-address=127.0.0.1:0", none[0], none[1], none[2])
+                .hasPrefix("leasehold controller: \(unusable)"))
+        #expect(
+            await failure("webhook", "--grants-address=a:1", "--bind-address=127.0.0.1:0", none[0], none[1], none[2])
+                .hasPrefix("leasehold webhook: \(unusable)"))
+        // An address of TEST-NET-1 (RFC 5737), which no machine has.
+        #expect(
+            await failure("controller", "--namespace=a", "--grants-bind-address=192.0.2.1:0")
+                .hasPrefix("leasehold controller: --grants-bind-address 192.0.2.1:0: "))
+        // The serving certificate of a webhook, say.
+        let tls = "\(directory.path)/.local/state/leasehold/clusters/east/tls"
+        _ = try SelfMadeCertificates(directory: tls, names: [.dns("localhost")]).ensure()
+        #expect(
+            await failure(
+                "controller", "--namespace=a", "--grants-bind-address=127.0.0.1:0", "--grants-ca-file=\(tls)/ca.crt",
+                "--grants-cert-file=\(tls)/tls.crt", "--grants-key-file=\(tls)/tls.key"
+            ).contains("webhooks insist on the DNS name leasehold-grants"))
+    }
+
     @Test func `run says in one line why it cannot start`() async throws {
         let free = ["--bind-address=127.0.0.1:0", "--health-probe-bind-address=0", "--metrics-bind-address=0"]
         func failure(_ arguments: String...) async -> String {

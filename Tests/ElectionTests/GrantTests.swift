@@ -98,6 +98,7 @@ struct GrantTests {
         var client = GrantClient(cluster: "east")
         let standby = table(limit: .zero, anchor: Bench.start, isActive: false)
         let grant = Grant(of: standby, known: nil, at: Bench.start, timing: timing)
+        #expect(grant.table == nil)
         #expect(try client.take(grant, askedAt: Bench.start) == nil)
         #expect(client.known == nil)
     }

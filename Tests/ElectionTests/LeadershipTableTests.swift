@@ -24,6 +24,15 @@ struct LeadershipTableTests {
         #expect(table(state).standing(slot: 1, at: anchor) == standing)
     }
 
+    @Test func `where no active controller can be reached, nothing of the table counts`() {
+        var table = table(.own)
+        table.silentSince = 5
+        for name in ["n", "o"] {
+            #expect(table.standing(of: name, at: anchor) == .vacant(slot: nil, reason: .silent))
+        }
+        #expect(table.standing(slot: 1, at: anchor) == .vacant(slot: nil, reason: .silent))
+    }
+
     @Test func `a namespace that is not in the table is not in the election`() {
         for name in ["", "o", "nn", "N"] {
             #expect(table(.own).standing(of: name, at: anchor) == .vacant(slot: nil, reason: .notElected))

@@ -62,7 +62,7 @@ struct GrantAddress: Hashable, Sendable, CustomStringConvertible {
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(host, nil, &hints, &list)
         guard code == 0 else {
-            throw CommandFailure("\(host) cannot be resolved: \(unsafe String(cString: gai_strerror(code)))")
+            throw CommandFailure("its name cannot be resolved: \(unsafe String(cString: gai_strerror(code)))")
         }
         defer { unsafe freeaddrinfo(list) }
         var found: [GrantAddress] = []

@@ -36,8 +36,9 @@ actor GrantKeeper {
     private static let resolveInterval = Duration.seconds(2)
     /// So that no settings of a controller make questions a load, or a failover slow.
     private static let intervals = Duration.milliseconds(50)...Duration.seconds(1)
-    /// The least time-out. A time-out holds up nobody but the controller that it waits for.
-    private static let timeoutMin = Duration.seconds(1)
+    /// A time-out holds up nobody but the controller that it waits for, and an answer that comes later than a grant lasts
+    /// at least brings the table.
+    private static let timeouts = Duration.seconds(1)...Duration.seconds(5)
     /// Silence is told of when it has lasted so many times as long as a grant: less may be a hiccup.
     private static let toldAfter = 3
 
@@ -75,7 +76,7 @@ actor GrantKeeper {
         while !Task.isCancelled {
             do {
                 let endpoints = try await resolve(address)
-                status.note("\(address)", problem: nil)
+                status.note(address.host, problem: nil)
                 for (endpoint, task) in asking where !endpoints.contains(endpoint) {
                     task.cancel()
                     asking[endpoint] = nil
@@ -86,7 +87,7 @@ actor GrantKeeper {
                 }
             } catch {
                 // Those that it led to before may still be there.
-                status.note("\(address)", problem: "\(error)")
+                status.note(address.host, problem: "\(error)")
                 heedSilence()
             }
             // For a numeric address there is nothing to look up again.
@@ -102,7 +103,7 @@ actor GrantKeeper {
             // Rule "grants": before the question is sent.
             let asked = readClocks()
             do {
-                let grant = try await ask(endpoint, known, max(longest, Self.timeoutMin))
+                let grant = try await ask(endpoint, known, longest.clamped(to: Self.timeouts))
                 guard !Task.isCancelled else { return }
                 try take(grant, askedAt: asked, from: endpoint)
             } catch {
@@ -111,8 +112,10 @@ actor GrantKeeper {
                 note(endpoint, failure: error)
             }
             heedSilence()
-            let pause = min(max(longest / 2, Self.intervals.lowerBound), Self.intervals.upperBound)
-            do { try await Task.sleep(until: begun + pause, clock: .continuous) } catch { return }
+            // Rule "grants": with the default timing, every sixth of the grant duration.
+            do {
+                try await Task.sleep(until: begun + (longest / 2).clamped(to: Self.intervals), clock: .continuous)
+            } catch { return }
         }
     }
 
@@ -121,15 +124,17 @@ actor GrantKeeper {
     private func take(_ grant: Grant, askedAt asked: Reading, from endpoint: GrantAddress) throws {
         // A controller that another run of it has replaced without its knowing, as when the store does not answer it, goes
         // on granting for a while. What counts is who has renewed last.
-        let heartbeat = asked.monotonicRaw - grant.elapsed
+        let heartbeat = asked.monotonicRaw - max(0, grant.elapsed)
         if grant.cluster == cluster, grant.isActive, isOutdated(grant, heartbeat) {
             status.count(.outdated)
             status.note("\(endpoint)", problem: nil)
             return
         }
         guard let table = try client.take(grant, askedAt: asked) else {
+            // It says itself that it has been replaced or is leaving: the next one may have renewed hardly later.
+            if isOurs(grant) { source = nil }
             status.count(.standby)
-            status.note("\(endpoint)", problem: "it does not lead the election of its cluster; it stands by")
+            status.note("\(endpoint)", problem: "it stands by, begins or ends, so it has nothing to grant")
             return
         }
         board.publish(table)
@@ -138,7 +143,8 @@ actor GrantKeeper {
         status.note("\(endpoint)", problem: nil)
         status.noteGrant(askedAt: asked)
         tell(of: grant, from: endpoint, at: asked)
-        source = (grant.mark.incarnation, max(heartbeat, isOurs(grant) ? source?.heartbeat ?? .min : .min))
+        let known = isOurs(grant) ? source?.heartbeat : nil
+        source = (grant.mark.incarnation, max(heartbeat, known ?? heartbeat))
         lastGranted = asked
         hasBeenGranted = true
         (isSilent, hasToldOfSilence) = (false, false)
@@ -147,7 +153,7 @@ actor GrantKeeper {
     private func isOurs(_ grant: Grant) -> Bool { source?.incarnation == grant.mark.incarnation }
 
     private func isOutdated(_ grant: Grant, _ heartbeat: Int64) -> Bool {
-        guard let source else { return false }
+        guard let source, !isSilent else { return false }
         guard isOurs(grant) else { return heartbeat <= source.heartbeat }
         // Two addresses of one controller: the answer to an earlier question came later.
         return grant.mark.revision < client.known?.revision ?? 0
@@ -186,5 +192,11 @@ actor GrantKeeper {
             "Denies every guarded write: no active controller of cluster \(cluster) could be reached for "
                 + "\(silence.forPeople)" + (status.problems.map { " (\($0))" } ?? "")
                 + ". Look at the controllers of this cluster, and at --grants-address")
+    }
+}
+
+extension Duration {
+    fileprivate func clamped(to range: ClosedRange<Duration>) -> Duration {
+        min(max(self, range.lowerBound), range.upperBound)
     }
 }

@@ -131,6 +131,17 @@ import Webhook
         #expect(status.details == Answer.Status.Details(retryAfterSeconds: 1))
     }
 
+    @Test func `a denial says since when no controller could be reached, and what to do`() throws {
+        let status = try #require(try respond(to: Review().bytes, .init(), .silent).answer.response.status)
+        #expect(status.code == 503)
+        #expect(status.details == Answer.Status.Details(retryAfterSeconds: 1))
+        #expect(
+            status.message
+                == "no active controller of cluster \"east\" could be reached since 2026-11-22T18:00:00Z, so it is not known "
+                + "here who leads namespace \"team-a\". Try again in a few seconds; if this lasts, see the logs of that "
+                + "cluster's controllers and of this webhook")
+    }
+
     @Test func `a warning takes the place of a denial in mode warn`() throws {
         var policy = Policy()
         policy.mode = .warn

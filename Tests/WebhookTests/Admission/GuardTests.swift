@@ -153,6 +153,9 @@ import Webhook
             claim: "an empty table admits nobody", table: LeadershipTable(cluster: "east"), outcome: .denied,
             reason: .notElected),
         Row(
+            claim: "a table that no controller vouches for any more admits nobody", table: .silent, outcome: .denied,
+            reason: .silent),
+        Row(
             claim: "the lease of another namespace does not count", review: Review(namespace: "team-b"),
             outcome: .allowed, reason: .leads),
         Row(

@@ -51,6 +51,13 @@ extension LeadershipTable {
             cluster: "east", index: NamespaceIndex(["team-a", "team-b"]), anchor: .start,
             entries: [entry, .own(term: 9)], holders: holders)
     }
+
+    /// Cluster east's, of a webhook that no controller has answered for a while.
+    static var silent: LeadershipTable {
+        var table = east(.own())
+        table.silentSince = 1_795_370_400_000_000
+        return table
+    }
 }
 
 extension LeadershipTable.Entry {
