@@ -7,12 +7,11 @@ extension ChaosReport {
                 + "\(violations.listed.count + violations.more) violations", x: 20, size: 18)
         drawing.advance(30)
         drawLegend(&drawing)
-        // Five minutes a row of strips, so that a lease can be told from a grant.
-        let length = min(end - start, .seconds(300))
-        var begin = start
-        while begin < end {
-            drawStrips(&drawing, from: begin, to: begin + length)
-            begin += length
+        // About five minutes a row of strips, so that a lease can be told from a grant.
+        let rows = max(1, Int(((end - start) / .seconds(300)).rounded()))
+        for row in 0..<rows {
+            let length = (end - start) / rows
+            drawStrips(&drawing, from: start + length * row, to: start + length * (row + 1))
         }
         drawDistribution(&drawing)
         return drawing.svg
@@ -64,10 +63,11 @@ extension ChaosReport {
         }
         drawing.advance(5)
         for namespace in ChaosSettings.namespaces { drawStrip(&drawing, of: namespace, window) }
-        var tick = begin
+        let tickLength = Duration.seconds(20)
+        var tick = start + tickLength * Int(((begin - start) / tickLength).rounded(.up))
         while tick <= end {
             drawing.text("\(Int((tick - start) / .seconds(1))) s", x: window.x(tick), dy: 12, size: 11)
-            tick += .seconds(20)
+            tick += tickLength
         }
         drawing.advance(32)
     }

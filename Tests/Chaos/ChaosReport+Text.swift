@@ -44,7 +44,8 @@ extension ChaosReport {
         func cells(_ meaning: String, isBound: Bool) -> [String] {
             let lengths = gaps.map(\.length).sorted()
             return [
-                label, meaning, "\(lengths.count)", lengths[0].seconds, lengths[lengths.count / 2].seconds,
+                label, meaning, "\(Set(gaps.map { $0.round?.round.number ?? 0 }).count)", "\(lengths.count)",
+                lengths[0].seconds, lengths[lengths.count / 2].seconds,
                 lengths[lengths.count - 1].seconds, isBound ? ChaosSettings.failoverMax.seconds : "-",
             ]
         }
@@ -52,7 +53,7 @@ extension ChaosReport {
 
     /// A row for each kind of fault that anything came of.
     private var table: [String] {
-        var cells = [["FAULT", "THEN LEADS", "COUNT", "MIN", "MEDIAN", "MAX", "BOUND"]]
+        var cells = [["FAULT", "THEN LEADS", "TIMES", "GAPS", "MIN", "MEDIAN", "MAX", "BOUND"]]
         for (isFailover, meaning) in [(true, "another cluster"), (false, "the same cluster")] {
             let byLabel = Dictionary(
                 grouping: gaps.filter { $0.isFailover == isFailover }, by: { $0.round?.label ?? "start" })
