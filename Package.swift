@@ -37,7 +37,7 @@ let package = Package(
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
         module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
-        module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "HTTP", "TLS"]),
+        module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "HTTP", "TLS", "CLinux"]),
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
 

@@ -1,4 +1,3 @@
-private import Controller
 internal import Webhook
 
 /// `leasehold controller`: one cluster's part in the election, which webhooks in other processes ask for grants.
@@ -48,9 +47,8 @@ enum ControllerCommand: Command {
         let controller = try ControllerPart(
             options.election, policy: options.election.policy(options.policy), console: console, log: log)
         try options.grantFiles.check(console.environment)
-        let state = try StateDirectory(controller.stateDirectory, cluster: cluster)
         let granting = try GrantServing(
-            options.grantsAddress, options.grantFiles.paths(state: state), controller: controller)
+            options.grantsAddress, options.grantFiles.paths(state: controller.state), controller: controller)
         let node = Node(
             cluster: cluster, options: options.process, console: console, log: log, controller: controller,
             granting: granting)

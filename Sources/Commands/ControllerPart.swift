@@ -13,7 +13,6 @@ struct ControllerPart {
     /// Without election, whatever else holds.
     let excluded: [Pattern]
     let address: StoreAddress
-    let stateDirectory: String
     private let console: Console
     private let log: Log
     /// What was warned of while the store is opened, which may take many tries; nil: it is open.
@@ -28,10 +27,13 @@ struct ControllerPart {
         excluded = policy.excludedNamespaces
         timing = try options.checkedTiming()
         address = try options.store.resolvedAddress(console.environment)
-        stateDirectory = try options.store.state.path(console.environment)
         // Nothing is led and nothing is known: every guarded write is denied until the election says otherwise.
         board = LeadershipBoard(LeadershipTable(cluster: options.cluster))
         status = ElectionStatus(board: board, timing: timing)
+    }
+
+    func state() throws -> StateDirectory {
+        try options.store.state.open(console.environment, cluster: options.cluster)
     }
 
     /// The API server that is served; nil: namespaces come by name.

@@ -72,7 +72,7 @@ struct Node {
 
         let uid =
             try kubernetes == nil
-            ? controller.map { try StateDirectory($0.stateDirectory, cluster: cluster).uid() } : nil
+            ? controller?.state().uid() : nil
         let contender = try await controller?.contender(kubernetes, uid: uid)
         announce(
             uid: uid, server: kubernetes?.server, admissions: admissions?.address, granting: granting?.address,

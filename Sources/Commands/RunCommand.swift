@@ -1,5 +1,3 @@
-private import Controller
-
 /// `leasehold run`: one cluster's part in the election and its admission webhook, in one process.
 enum RunCommand: Command {
     typealias Options = RunOptions
@@ -33,8 +31,8 @@ enum RunCommand: Command {
         let log = Node.log(options.process, console)
         let policy = try options.election.policy(options.policy)
         let controller = try ControllerPart(options.election, policy: policy, console: console, log: log)
-        let state = try StateDirectory(controller.stateDirectory, cluster: options.election.cluster)
-        let webhook = try WebhookPart(options.webhook, policy: policy, board: controller.board, state: state, log: log)
+        let webhook = try WebhookPart(
+            options.webhook, policy: policy, board: controller.board, state: controller.state, log: log)
         let node = Node(
             cluster: options.election.cluster, options: options.process, console: console, log: log,
             controller: controller, webhook: webhook, webhookConfiguration: options.webhookConfiguration)

@@ -11,6 +11,14 @@ struct StateOptions {
             defaultText: "$XDG_STATE_HOME/leasehold, else ~/.local/state/leasehold")
     }
 
+    /// A cluster's part of the state directory, made where it does not exist: only where something is to be kept, as there may
+    /// be no disk to keep it on.
+    ///
+    /// - Throws: ``UsageError`` when nothing names the directory, or why it cannot be used.
+    func open(_ environment: [String: String], cluster: String) throws -> StateDirectory {
+        try StateDirectory(path(environment), cluster: cluster)
+    }
+
     /// The state directory, whether it exists or not.
     ///
     /// - Throws: ``UsageError`` when neither a flag nor the environment names one.

@@ -1,5 +1,3 @@
-private import Controller
-
 /// `leasehold webhook`: an admission webhook that knows nothing but what its cluster's controllers grant.
 enum WebhookCommand: Command {
     struct Options: FlagOptions {
@@ -60,7 +58,7 @@ enum WebhookCommand: Command {
         // The guard must never keep the cluster from mending Leasehold itself.
         try policy.exclude(options.systemNamespace)
         let log = Node.log(options.process, console)
-        let state = try StateDirectory(options.state.path(console.environment), cluster: options.cluster)
+        let state = { try options.state.open(console.environment, cluster: options.cluster) }
         let credentials = try GrantCredentials(options.grantFiles.paths(state: state).paths)
         let keeper = GrantKeeper(
             cluster: options.cluster, addresses: options.addresses, log: log,

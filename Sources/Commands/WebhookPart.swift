@@ -13,7 +13,11 @@ struct WebhookPart {
     private let route: Route
 
     /// Makes a serving certificate where none is given.
-    init(_ options: WebhookOptions, policy: Policy, board: LeadershipBoard, state: StateDirectory, log: Log) throws {
+    ///
+    /// - Parameter state: where to keep it then.
+    init(
+        _ options: WebhookOptions, policy: Policy, board: LeadershipBoard, state: () throws -> StateDirectory, log: Log
+    ) throws {
         self.options = options
         route = .validate(policy: policy, board: board, counters: admissions)
         if let chain = options.tlsCertificate, let key = options.tlsKey {
@@ -25,7 +29,7 @@ struct WebhookPart {
         let address = options.bindAddress
         let bound = address.isAny ? nil : ValueType.subjectName.parse(address.host)
         for name in [bound].compactMap(\.self) + options.tlsNames where !names.contains(name) { names.append(name) }
-        let selfMade = SelfMadeCertificates(directory: state.certificates, names: names)
+        let selfMade = SelfMadeCertificates(directory: try state().certificates, names: names)
         if try selfMade.ensure() { log.info("Made a serving certificate", ["file": selfMade.chain]) }
         certificate = ServingCertificate(
             files: try Self.files(selfMade.chain, selfMade.key, options), selfMade: selfMade)

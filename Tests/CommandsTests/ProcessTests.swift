@@ -197,6 +197,22 @@ struct ProcessTests {
             ).contains("webhooks insist on the DNS name leasehold-grants"))
     }
 
+    @Test func `with all certificates given, a webhook needs no state directory`() async throws {
+        _ = try SelfMadeCertificates(directory: directory.path, names: [.dns("localhost")], purpose: .both).ensure()
+        let (chain, key) = ("\(directory.path)/tls.crt", "\(directory.path)/tls.key")
+        // What ends it comes after everything that could need one.
+        let console = TestConsole()
+        let code = await Program.run(
+            [
+                "webhook", "--cluster=east", "--grants-address=a:1", "--bind-address=192.0.2.1:0", "--log-level=error",
+                "--health-probe-bind-address=0", "--metrics-bind-address=0", "--tls-certificate=\(chain)",
+                "--tls-key=\(key)", "--grants-ca-file=\(directory.path)/ca.crt", "--grants-cert-file=\(chain)",
+                "--grants-key-file=\(key)",
+            ], console: console.console())
+        #expect(code == 1)
+        #expect(console.err.hasPrefix("leasehold webhook: --bind-address 192.0.2.1:0: "), "\(console.err)")
+    }
+
     @Test func `run says in one line why it cannot start`() async throws {
         let free = ["--bind-address=127.0.0.1:0", "--health-probe-bind-address=0", "--metrics-bind-address=0"]
         func failure(_ arguments: String...) async -> String {

@@ -1,3 +1,4 @@
+private import CLinux
 internal import Election
 private import FoundationEssentials
 internal import HTTP
@@ -21,7 +22,10 @@ struct GrantAsking: Sendable {
             throw CommandFailure("it answered \(answer.status), \"\(said)\"; is --grants-address a controller's?")
         }
         do {
-            return try JSONDecoder().decode(Grant.self, from: Data(answer.body))
+            let grant = try JSONDecoder().decode(Grant.self, from: Data(answer.body))
+            // Decoding a large table takes many times its room for a moment, which the C library would keep.
+            if grant.table != nil { malloc_trim(0) }
+            return grant
         } catch {
             throw CommandFailure(
                 "it answered with something else than a grant; run the controller and the webhook in the same version")

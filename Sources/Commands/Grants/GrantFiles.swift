@@ -37,13 +37,15 @@ struct GrantFiles {
     }
 
     /// The files that were given, or that the processes of this machine make for each other.
-    func paths(state: StateDirectory) throws -> (paths: Paths, selfMade: SelfMadeCertificates?) {
+    ///
+    /// - Parameter state: where to keep the latter.
+    func paths(state: () throws -> StateDirectory) throws -> (paths: Paths, selfMade: SelfMadeCertificates?) {
         if let authority, let certificate, let key {
             return (Paths(authority: authority, chain: certificate, key: key), nil)
         }
         // One certificate for both sides: whoever may read this directory may be either.
         let selfMade = SelfMadeCertificates(
-            directory: try state.grants(), names: [.dns(Self.serverName)], purpose: .both)
+            directory: try state().grants(), names: [.dns(Self.serverName)], purpose: .both)
         _ = try selfMade.ensure()
         return (Paths(authority: selfMade.authority, chain: selfMade.chain, key: selfMade.key), selfMade)
     }

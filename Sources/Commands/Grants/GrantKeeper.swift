@@ -76,7 +76,7 @@ actor GrantKeeper {
         while !Task.isCancelled {
             do {
                 let endpoints = try await resolve(address)
-                status.note(address.host, problem: nil)
+                status.note(address.host, problem: endpoints.isEmpty ? "its name has no address" : nil)
                 for (endpoint, task) in asking where !endpoints.contains(endpoint) {
                     task.cancel()
                     asking[endpoint] = nil
@@ -88,8 +88,8 @@ actor GrantKeeper {
             } catch {
                 // Those that it led to before may still be there.
                 status.note(address.host, problem: "\(error)")
-                heedSilence()
             }
+            heedSilence()
             // For a numeric address there is nothing to look up again.
             let pause = address.isNumeric ? Duration.seconds(86_400) : Self.resolveInterval
             do { try await Task.sleep(for: pause, clock: .continuous) } catch { return }

@@ -198,6 +198,20 @@ struct GrantKeeperTests {
         }
     }
 
+    @Test func `a name that leads to nobody any more ends the grant, and is told of`() async throws {
+        let pods = Locked(["10.0.0.1:1"])
+        fake.set("10.0.0.1:1", .answers(fake.table("i1")))
+        let resolve: GrantKeeper.Resolve = { _ in pods.withLock { $0.compactMap { GrantAddress($0) } } }
+        try await keeping("controllers:1", resolve: resolve) { keeper in
+            try await leads(keeper)
+            pods.withLock { $0 = [] }
+            fake.set("10.0.0.1:1", .refuses)
+            try await eventually("it is told of") { keeper.status.problems == "controllers: its name has no address" }
+            fake.advance(.seconds(1))
+            try await isSilent(keeper)
+        }
+    }
+
     @Test func `a name that cannot be resolved is told of, and its controllers are asked on`() async throws {
         let isBroken = Locked(false)
         fake.set("10.0.0.1:1", .answers(fake.table("i1")))

@@ -199,8 +199,8 @@ struct GrantServingTests {
 
     @Test func `the processes of one machine make certificates that fit each other`() async throws {
         let state = try StateDirectory(directory.path, cluster: "east")
-        let (paths, selfMade) = try GrantFiles().paths(state: state)
-        #expect(try GrantFiles().paths(state: state).paths == paths)
+        let (paths, selfMade) = try GrantFiles().paths { state }
+        #expect(try GrantFiles().paths { state }.paths == paths)
         #expect(selfMade != nil)
         let certificates = try CertificateFiles(
             chain: paths.chain, key: paths.key, clientAuthorities: paths.authority)
