@@ -62,6 +62,7 @@ extension ChaosReport {
                 return row.cells(meaning, isBound: row.gaps.allSatisfy(\.isBound))
             }
         }
+        if cells.count == 1 { return ["None was seen."] }
         let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
             row.enumerated().map { column, cell in
