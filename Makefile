@@ -21,9 +21,12 @@ BUCKET ?=
 APPLY_FLAGS ?=
 # For `make clusters`: their names.
 CLUSTERS ?= east west
+# For `make chaos`: how long, and the seed of another run to have its faults again.
+SECONDS ?= 600
+SEED ?=
 
 TEST_TARGETS := ElectionTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
-    ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests)' 'EndToEndTests\.ScaleTests'
+    ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
 
 RELEASE := .build/release/leasehold
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
@@ -57,6 +60,14 @@ test: ## Installs what the tests need and runs all of them.
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+
+.PHONY: chaos
+chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=, report in .chaos/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	$(BUILD_RELEASE) --product leasehold
+	$(BUILD_RELEASE) --product leasehold-chaos
+	$(BUILD_RELEASE) --product leasehold-wall-clock
+	@exec .build/release/leasehold-chaos $(SECONDS) '$(SEED)'
 
 .PHONY: demo
 demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail over, in under a minute.

@@ -23,7 +23,11 @@ func tests(
 
 let package = Package(
     name: "leasehold",
-    products: [.executable(name: "leasehold", targets: ["leasehold"])],
+    products: [
+        .executable(name: "leasehold", targets: ["leasehold"]),
+        // For LD_PRELOAD of processes under test; nothing links it.
+        .library(name: "leasehold-wall-clock", type: .dynamic, targets: ["CWallClock"]),
+    ],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -47,6 +51,12 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
+        .target(name: "CWallClock", path: "Tests/WallClock"),
+        .target(
+            name: "Chaos", dependencies: ["Election", "HTTP", "Platform", "TLS", "Support"], path: "Tests/Chaos",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "leasehold-chaos", dependencies: ["Chaos"], path: "Tests/ChaosCommand", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         .target(
             name: "Simulation", dependencies: ["Election", "Support"], path: "Tests/Simulation",
@@ -64,7 +74,9 @@ let package = Package(
         tests(
             "CommandsTests",
             ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
-        tests("EndToEndTests", ["Storage", "Election", "HTTP", "TLS", "leasehold", "Support"]),
+        tests(
+            "EndToEndTests",
+            ["Storage", "Election", "HTTP", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),
     ],
     swiftLanguageModes: [.v6]
 )

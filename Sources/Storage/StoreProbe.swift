@@ -48,11 +48,14 @@ extension LeaseStore {
     /// - Parameter pause: before each write, once one had no clear answer: some stores take one write a second of an object.
     func probe(pausing pause: Duration) async throws(StoreProbeFailure) {
         var unclear: StoreProbeFailure?
-        for _ in 0..<5 {
+        for attempt in 0..<8 {
             do throws(StoreProbeFailure) {
                 if try await probeOnce(pausing: unclear == nil ? .zero : pause) { return }
+                // Others try it, too: all begin again, at times that lie further and further apart. Cancelled meanwhile:
+                // the next request fails for that.
+                try? await Task.sleep(for: pause / 20 * (1 << attempt) * Double.random(in: 0...1), clock: .continuous)
             } catch {
-                guard case .unanswered(.unclear) = error, !Task.isCancelled else { throw error }
+                guard case .unanswered(.unclear) = error, attempt < 4, !Task.isCancelled else { throw error }
                 unclear = error
             }
         }

@@ -1,3 +1,4 @@
+import Chaos
 import FoundationEssentials
 import HTTP
 import Support
@@ -97,12 +98,11 @@ struct AdmissionDoor: Sendable {
     // MARK: - Reading answers
 
     private static func verdict(ofWebhook response: HTTPResponse) -> Verdict {
-        guard response.status == 200, let review = try? JSONDecoder().decode(Review.self, from: Data(response.body))
-        else { return .denied(code: response.status, retryAfterSeconds: nil) }
-        if review.response.allowed { return .admitted }
-        return .denied(
-            code: review.response.status?.code ?? 0,
-            retryAfterSeconds: review.response.status?.details?.retryAfterSeconds)
+        guard response.status == 200, let answer = ReviewAnswer(parsing: response.body) else {
+            return .denied(code: response.status, retryAfterSeconds: nil)
+        }
+        return answer.isAllowed
+            ? .admitted : .denied(code: answer.code, retryAfterSeconds: answer.retryAfterSeconds)
     }
 
     private static func verdict(ofServer response: HTTPResponse) -> Verdict {
@@ -111,17 +111,8 @@ struct AdmissionDoor: Sendable {
         return .denied(code: response.status, retryAfterSeconds: status?.details?.retryAfterSeconds)
     }
 
-    private struct Review: Decodable {
-        struct Response: Decodable {
-            let allowed: Bool
-            let status: Status?
-        }
-        let response: Response
-    }
-
     private struct Status: Decodable {
         struct Details: Decodable { let retryAfterSeconds: Int? }
-        let code: Int?
         let details: Details?
     }
 

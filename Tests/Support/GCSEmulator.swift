@@ -27,6 +27,7 @@ package final class GCSEmulator: Sendable {
         var log: [GCSRequest] = []
         /// Requests that are no longer in the log.
         var forgotten = 0
+        var watch: (@Sendable (_ request: GCSRequest, _ body: [UInt8]) -> Void)?
         var waiters: [(matches: @Sendable (GCSRequest) -> Bool, resume: @Sendable (GCSRequest) -> Void)] = []
     }
 
@@ -101,6 +102,14 @@ package final class GCSEmulator: Sendable {
 
     package func cacheControl(of name: String, in bucket: String) -> String? {
         state.withLock { $0.buckets[bucket]?.objects[name]?.attributes.cacheControl }
+    }
+
+    /// Tells of every write that takes effect, and of the object's new content.
+    ///
+    /// - Parameter watch: called before the client is answered, with the emulator's lock held: it must be quick, and ask
+    ///   the emulator nothing.
+    package func watchWrites(_ watch: @escaping @Sendable (_ request: GCSRequest, _ body: [UInt8]) -> Void) {
+        state.withLock { $0.watch = watch }
     }
 
     /// Writes an object as `gcloud storage cp` would, without the metadata that the product adds.

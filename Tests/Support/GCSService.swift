@@ -183,6 +183,7 @@ final class GCSService: Sendable {
             let object = GCSObject(body: upload.body, generation: state.nextGeneration(), attributes: upload.attributes)
             if let problem = upload.problem(with: object) { return .failure(400, request, message: problem) }
             state.buckets[request.bucket]?.put(object, at: request.object)
+            state.watch?(request, object.body)
         case .patch:
             guard found != nil else { return .noObject(request) }
             guard let change = try? JSONDecoder().decode(GCSAttributes.self, from: Data(http.body)) else {
