@@ -25,12 +25,15 @@ CLUSTERS ?= east west
 SECONDS ?= 600
 SEED ?=
 
-TEST_TARGETS := ElectionTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
+TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
     ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
 
 RELEASE := .build/release/leasehold
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
 # one to the other builds everything anew.
+SIMULATOR := .build/simulation/release/leasehold-sim
+BUILD_SIMULATION := LEASEHOLD_BREAKABLE_RULES=1 swift build -c release --scratch-path .build/simulation \
+    --no-color-diagnostics --product leasehold-sim
 BUILD_RELEASE := swift build -c release --static-swift-stdlib --no-color-diagnostics
 
 .PHONY: help
@@ -55,11 +58,34 @@ test: ## Installs what the tests need and runs all of them.
 	@scripts/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	@scripts/control-plane.sh >/dev/null
 	swift build --build-tests
+	@echo '== 2,000 simulated elections of ten minutes each'
+	@$(BUILD_SIMULATION) >/dev/null
+	@$(SIMULATOR) run --seeds 0..2000
+	@echo '== each safety rule broken on purpose'
+	@$(SIMULATOR) mutants
 	@# One after the other: some run whole elections as fast as they can, some wait for real processes, and one measures.
 	@for target in $(TEST_TARGETS); do \
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+
+.PHONY: simulation
+# A build of its own, in which each safety rule can be broken on purpose; no other build can do that.
+simulation:
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	@$(BUILD_SIMULATION)
+
+.PHONY: simulate
+simulate: simulation ## Runs simulated elections, until stopped or a promise is broken: SEEDS=0..100000 for those only.
+	@exec $(SIMULATOR) $(if $(SEEDS),run --seeds $(SEEDS),forever)
+
+.PHONY: mutants
+mutants: simulation ## Breaks each safety rule on purpose, and shows the first simulated run that notices.
+	@exec $(SIMULATOR) mutants
+
+.PHONY: compare
+compare: simulation ## Runs two simpler leases in the same simulated trouble, and counts how often they break.
+	@exec $(SIMULATOR) compare
 
 .PHONY: chaos
 chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=, report in .chaos/.

@@ -58,6 +58,7 @@ let package = Package(
         .executableTarget(
             name: "leasehold-chaos", dependencies: ["Chaos"], path: "Tests/ChaosCommand", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
+        tests("PlatformTests", ["Platform", "Election"]),
         .target(
             name: "Simulation", dependencies: ["Election", "Support"], path: "Tests/Simulation",
             swiftSettings: settings + breakable),

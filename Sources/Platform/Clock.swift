@@ -6,11 +6,16 @@ extension Reading {
     ///
     /// A suspend in the midst of it gives a reading from before or from after it, in whichever order the clocks are read.
     package static func now() -> Reading {
-        let raw = nanoseconds(CLOCK_MONOTONIC_RAW)
-        let boottime = nanoseconds(CLOCK_BOOTTIME)
-        // Both are slewed alike, and differ by the time for which the machine has been suspended.
-        let suspended = boottime - nanoseconds(CLOCK_MONOTONIC)
-        return Reading(boottime: boottime, realtime: nanoseconds(CLOCK_REALTIME), monotonicRaw: raw + suspended)
+        Reading(
+            boottime: nanoseconds(CLOCK_BOOTTIME), monotonic: nanoseconds(CLOCK_MONOTONIC),
+            realtime: nanoseconds(CLOCK_REALTIME), raw: nanoseconds(CLOCK_MONOTONIC_RAW))
+    }
+
+    /// - Parameters:
+    ///   - boottime, monotonic: slewed alike; they differ by the time for which the machine has been suspended.
+    ///   - raw: stands still in a suspend.
+    init(boottime: Int64, monotonic: Int64, realtime: Int64, raw: Int64) {
+        self.init(boottime: boottime, realtime: realtime, monotonicRaw: raw + (boottime - monotonic))
     }
 
     /// `CLOCK_MONOTONIC_RAW` alone, in nanoseconds, to measure how long something takes. Any thread may call it.

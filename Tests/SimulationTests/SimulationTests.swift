@@ -52,7 +52,7 @@ import Testing
             let world = World(seed: seed, ignoresLeaseVersions: scheme == .unconditional) { identity, timing, _ in
                 RenewedLease(scheme, identity: identity, timing: timing)
             }
-            do {
+            do throws(Violation) {
                 try world.run()
                 return false
             } catch { return error.promise == .exclusion }
