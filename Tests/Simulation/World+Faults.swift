@@ -155,24 +155,27 @@ extension World {
     }
 
     func stepClock(_ agent: Agent, by step: Int64) {
+        guard isFaulty else { return }
         trace(nil, agent.name, .fault("wall clock stepped by \(stamp(abs(step)))\(step < 0 ? " back" : "")"))
         agent.clocks.stepWallClock(by: step, at: time)
         update(agent, cluster: 0)
     }
 
     func slew(_ agent: Agent, _ slew: Double) {
+        guard isFaulty else { return }
         trace(nil, agent.name, .fault("clocks slewed by \(Int(slew * 100)) %"))
         agent.clocks.setSlew(slew, at: time)
         update(agent, cluster: 0)
     }
 
     func cutOff(_ replica: Replica, for length: Int64, _ loss: History.Loss) {
+        guard isFaulty else { return }
         replica.link = Link(downUntil: time + length, loss: loss)
         trace(replica.cluster, replica.name, .cutOff(until: time + length, loss))
     }
 
     func leave(_ replica: Replica, _ farewell: Farewell) {
-        guard replica.elector != nil else { return }
+        guard isFaulty, replica.elector != nil else { return }
         trace(replica.cluster, replica.name, .fault("asked to leave: \(farewell)"))
         deliver(.leave(farewell), to: replica)
         guard farewell == .release else { return }
@@ -208,6 +211,7 @@ extension World {
     }
 
     func deleteMember(_ cluster: Int) {
+        guard isFaulty else { return }
         trace(nil, "administrator", .fault("deletes members/c\(cluster)"))
         store.delete(.member("c\(cluster)"))
     }

@@ -53,7 +53,7 @@ extension World {
 
     /// Stops the whole process.
     func stop(_ replica: Replica, for length: Int64, suspending: Bool = false) {
-        guard replica.elector != nil, length > 0 else { return }
+        guard isFaulty, replica.elector != nil, length > 0 else { return }
         replica.stoppedUntil = max(replica.stoppedUntil, time + length)
         trace(
             replica.cluster, replica.name,
@@ -69,7 +69,7 @@ extension World {
 
     /// Holds up only the controller's thread: the webhook beside it goes on, and grants are given.
     func holdUp(_ replica: Replica, for length: Int64) {
-        guard replica.elector != nil, length > 0 else { return }
+        guard isFaulty, replica.elector != nil, length > 0 else { return }
         replica.heldUpUntil = max(replica.heldUpUntil, time + length)
         trace(replica.cluster, replica.name, .heldUp(until: replica.heldUpUntil))
         let run = replica.run
@@ -207,6 +207,7 @@ extension World {
     }
 
     func stop(_ webhook: Webhook, for length: Int64) {
+        guard isFaulty else { return }
         webhook.stoppedUntil = max(webhook.stoppedUntil, time + length)
         webhook.agent.isStopped = true
         trace(webhook.cluster, webhook.agent.name, .stopped(until: webhook.stoppedUntil))
