@@ -59,7 +59,7 @@ test: ## Installs what the tests need and runs all of them.
 	@scripts/control-plane.sh >/dev/null
 	swift build --build-tests
 	@echo '== 2,000 simulated elections of ten minutes each'
-	@$(BUILD_SIMULATION) >/dev/null
+	@$(BUILD_SIMULATION)
 	@$(SIMULATOR) run --seeds 0..2000
 	@echo '== each safety rule broken on purpose'
 	@$(SIMULATOR) mutants
