@@ -36,4 +36,10 @@ struct AdmissionRecordTests {
         #expect(late.overlaps.map { [$0.cluster, $1.cluster] } == [["west", "east"]])
         #expect(late.tenures.count == 3)
     }
+
+    @Test func `an answer that took longer than the commit margin does not tell when it was decided`() {
+        let record = record(("east", 0, 800, true), ("west", 700, 720, true))
+        #expect(record.overlaps.isEmpty)
+        #expect(record.tenures.count == 2)
+    }
 }
