@@ -150,12 +150,12 @@ extension Elector {
         if let read = member.decisive, read.sentStep >= slot.knownStep || !Rule.memberIsReadAfterLease.isKept {
             if read.presence.record?.state == .stopped { return claim(seconds) }
             let end = Rule.silenceEndsWhenTheReadWasSent.isKept ? read.sent : now
-            if silence(until: end, of: read.presence, since: read.firstReceived, slot) >= wait {
+            if end.elapsedForWait(since: read.firstReceived) >= wait {
                 return claim(seconds)
             }
         }
         if member.presence.record?.state != .stopped {
-            let rest = wait - silence(until: now, of: member.presence, since: member.firstReceived, slot)
+            let rest = wait - now.elapsedForWait(since: member.firstReceived)
             if rest > .zero {
                 if record.preferredHolder == identity.cluster && record.wantedBy != identity.cluster { return .ask }
                 return .wait(rest)
@@ -171,16 +171,6 @@ extension Elector {
             if rest > .zero { return .wait(rest) }
         }
         return .confirm(member: record.holderIdentity)
-    }
-
-    /// For how long a member's record had shown nothing new.
-    private func silence(
-        until end: Reading, of presence: Member.Presence, since first: Reading, _ slot: Slot
-    ) -> Duration {
-        let silence = end.elapsedForWait(since: first)
-        // Absence can come back: it counts from the first receipt of this version of the lease at the earliest.
-        return presence == .absent && Rule.absenceCountsFromTheLease.isKept
-            ? min(silence, end.elapsedForWait(since: slot.firstReceived)) : silence
     }
 
     /// The other cluster that should have the lease and has asked for it, if it is live.

@@ -181,7 +181,7 @@ extension Elector {
         guard case .record(let record, _) = known else { return }
         slots[position].lastSeen = (max(lastSeen?.term ?? 0, record.term), record.leaseDurationSeconds)
         // A holder without a member record is absent from now on, as the next list of members will show.
-        if !record.isFree, record.holderIdentity != identity.cluster { _ = memberPositionAdding(record.holderIdentity) }
+        if !record.isFree, record.holderIdentity != identity.cluster { forgetAbsence(of: record.holderIdentity) }
         var holderBefore = ""
         if case .record(let record, _) = before { holderBefore = record.holderIdentity }
         if record.holderIdentity != holderBefore && record.holderIdentity != identity.cluster {
@@ -190,6 +190,18 @@ extension Elector {
                     namespace: slots[position].namespace, holder: record.isFree ? nil : record.holderIdentity,
                     term: record.term))
         }
+    }
+
+    /// Rule "taker, step 3": absence can come back. Whoever wrote the lease record that was just received had a member
+    /// record then; only an answer to a request sent from now on tells that it is gone.
+    private mutating func forgetAbsence(of holder: String) {
+        let position = memberPositionAdding(holder)
+        guard members[position].presence == .absent, Rule.absenceCountsFromTheLease.isKept else { return }
+        members[position].presence = .unread
+        members[position].answeredStep = step
+        members[position].decisive = nil
+        members[position].relisted = nil
+        membersList.isWanted = true
     }
 
     private mutating func lose(_ position: Int, because reason: String) {

@@ -248,6 +248,28 @@ struct TakerTests {
         #expect(bench.leads("n"))
     }
 
+    /// Seed 30220 of the simulation: the absence that counted was one from before the lease record was written.
+    @Test func `a member record that came and went unseen was not absent all the time`() throws {
+        let bench = Bench.leading("m")
+        bench.store.hold("n", by: "west")
+        bench.want("n")
+        bench.run(for: .seconds(6))
+        // West comes back and claims again. The leases are listed, and no list of the members is answered.
+        bench.holds = { $0.isList(.members) }
+        bench.store.beat("west")
+        bench.store.hold("n", by: "west", term: 8)
+        bench.step(.noticed)
+        bench.run(for: staleness - .seconds(1))
+        // Its member record is deleted again, a moment after its last heartbeat.
+        bench.store.delete(.member("west"))
+        bench.holds = { _ in false }
+        for request in bench.held { bench.answer(request) }
+        bench.run(for: .seconds(9))
+        #expect(claims(bench).isEmpty)
+        bench.run(for: staleness)
+        #expect(bench.leads("n"))
+    }
+
     @Test func `a member record that cannot be read is no stop; its silence counts by its version`() {
         let bench = following()
         bench.store.put(.member("west"), Array("garbage".utf8))
