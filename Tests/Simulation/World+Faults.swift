@@ -216,15 +216,18 @@ extension World {
         store.delete(.member("c\(cluster)"))
     }
 
-    /// Whoever has not read the record before it was deleted takes the namespace for new, while the holder has not noticed:
+    /// Whoever has not read the record as it was when it was deleted takes the namespace for new, while the holder has not noticed:
     /// the limit that docs/protocol.md states. So this happens only when all have read it, and nobody starts or takes over
     /// from standing by until all have seen that it is gone.
     func deleteLease(_ index: Int) {
+        guard let object = store[.lease(setting.namespaces[index])],
+            let record = try? LeaseRecord(parsing: object.body)
+        else { return }
         func hasRead(_ replica: Replica) -> Bool {
             guard let table = replica.board, let slot = table.index.slot(of: setting.namespaces[index]) else {
                 return false
             }
-            return table.entries[slot].term > 0
+            return table.entries[slot].term >= record.term
         }
         guard time >= startsBarredUntil, replicas.allSatisfy({ !$0.isActive || hasRead($0) }) else { return }
         let standing = replicas.filter { $0.elector != nil && !$0.isActive }
