@@ -61,8 +61,8 @@ extension Elector {
     /// The term of a record made from nothing: the Unix time, so that a deletion by somebody else does not bring a term
     /// back, or the one after the highest seen.
     private func firstTerm(after highest: UInt64?) -> UInt64 {
-        let time = Rule.termOutlivesDeletion.isKept ? UInt64(max(1, now.realtime / 1_000_000_000)) : 1
-        guard Rule.termOutlivesDeletion.isKept else { return time }
+        guard Rule.termOutlivesDeletion.isKept else { return 1 }
+        let time = UInt64(max(1, now.realtime / 1_000_000_000))
         guard let highest else { return time }
         return max(time, highest + 1)
     }

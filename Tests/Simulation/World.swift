@@ -84,8 +84,6 @@ package final class World {
     }
 
     private func addCluster(_ cluster: Int) {
-        let rate: Int64? =
-            setting.clocksAreOpposed ? (cluster % 2 == 0 ? -setting.clockRateMax : setting.clockRateMax) : nil
         uids.append("uid-\(cluster)")
         wants.append(
             setting.namespaces.map { _ in random.chance(90) ? .lead(seconds: random.pick(setting.durations)) : .forget }
@@ -93,7 +91,7 @@ package final class World {
         exclusion.addParty()
         for _ in 0..<setting.replicas {
             let name = "c\(cluster)/r\(replicas.count)"
-            let clocks = MachineClocks(random: &random, rateMax: setting.clockRateMax, clusterRate: rate)
+            let clocks = machineClocks(of: cluster)
             let agent = Agent(name: name, party: cluster, clocks: clocks, namespaces: setting.namespaces.count)
             exclusion.add(agent)
             replicas.append(
@@ -107,11 +105,15 @@ package final class World {
             ))
     }
 
+    private func machineClocks(of cluster: Int) -> MachineClocks {
+        let rate = cluster % 2 == 0 ? -setting.clockRateMax : setting.clockRateMax
+        return MachineClocks(
+            random: &random, rateMax: setting.clockRateMax, clusterRate: setting.clocksAreOpposed ? rate : nil)
+    }
+
     func addWebhooks(of cluster: Int, party: Int) {
         for _ in 0..<setting.webhooks {
-            let rate: Int64? =
-                setting.clocksAreOpposed ? (cluster % 2 == 0 ? -setting.clockRateMax : setting.clockRateMax) : nil
-            let clocks = MachineClocks(random: &random, rateMax: setting.clockRateMax, clusterRate: rate)
+            let clocks = machineClocks(of: cluster)
             let agent = Agent(
                 name: "c\(cluster)/w\(webhooks.count)", party: party, clocks: clocks,
                 namespaces: setting.namespaces.count)
