@@ -45,7 +45,8 @@ extension Authority {
                 signingSince: secret.metadata.annotations?[Self.sinceAnnotation].flatMap(Timestamp.parse))
         } catch {
             throw SecretProblem(
-                description: "The authority in the Secret \(secret.metadata.name ?? "") cannot be used: \(error). Nothing is "
+                description:
+                    "The authority in the Secret \(secret.metadata.name ?? "") cannot be used: \(error). Nothing is "
                     + "changed there; mend it, or delete the Secret to have a new authority made, which everybody is "
                     + "then told to trust")
         }

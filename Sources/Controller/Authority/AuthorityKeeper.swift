@@ -84,7 +84,8 @@ package struct AuthorityKeeper: Sendable {
         while !Task.isCancelled {
             let problems = await look(&announcement)
             for problem in problems where !Task.isCancelled {
-                failures.failed(problem.what, "Cannot keep \(problem.what), and tries again: \(problem.error)", at: .now())
+                failures.failed(
+                    problem.what, "Cannot keep \(problem.what), and tries again: \(problem.error)", at: .now())
             }
             failures.advance(at: .now())
             if problems.isEmpty { failures.succeeded("") }
@@ -180,8 +181,10 @@ package struct AuthorityKeeper: Sendable {
             } else {
                 authority = try Authority(madeAt: now.realtime / 1000, options.lifetimes)
             }
-            var secret = old ?? SecretObject(
-                metadata: ObjectMetadata(name: options.secret, namespace: options.namespace))
+            var secret =
+                old
+                ?? SecretObject(
+                    metadata: ObjectMetadata(name: options.secret, namespace: options.namespace))
             try authority.write(into: &secret)
             try await put(secret, insteadOf: old)
             for step in steps { tell(step, authority) }

@@ -16,7 +16,8 @@ struct IssuedCertificate: Sendable {
     ) -> Bool {
         let validity = certificate.validity
         // One that was made to live longer than certificates do now would outlive its authority's time of being trusted.
-        let latest = now + (lifetimes.certificate + lifetimes.clockTolerance(of: lifetimes.certificate) * 2).inMicroseconds
+        let latest =
+            now + (lifetimes.certificate + lifetimes.clockTolerance(of: lifetimes.certificate) * 2).inMicroseconds
         return certificate.isSigned(by: authority.signing.certificate) && Set(names).isSubset(of: certificate.names)
             && validity.notBefore <= now && now < CertificateLifetimes.renewal(of: validity)
             && validity.notAfter <= latest
@@ -51,8 +52,10 @@ struct IssuedSecret: Sendable {
     func wanted(
         insteadOf old: SecretObject?, of authority: Authority, at now: Int64, _ lifetimes: CertificateLifetimes
     ) throws -> (secret: SecretObject, issued: Identity?, inUse: Certificate) {
-        var secret = old ?? SecretObject(
-            metadata: ObjectMetadata(name: name, namespace: namespace), type: "kubernetes.io/tls")
+        var secret =
+            old
+            ?? SecretObject(
+                metadata: ObjectMetadata(name: name, namespace: namespace), type: "kubernetes.io/tls")
         let isOurs = secret.metadata.labels?[Self.owner.label] == Self.owner.value
         guard isOurs || secret.data[SecretKey.certificate]?.isEmpty ?? true else {
             throw SecretProblem(
