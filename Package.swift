@@ -77,7 +77,10 @@ let package = Package(
             ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
         tests(
             "EndToEndTests",
-            ["Storage", "Election", "HTTP", "Kubernetes", "Platform", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),
+            [
+                "Storage", "Election", "HTTP", "Kubernetes", "Platform", "TLS", "Chaos", "leasehold", "leasehold-chaos",
+                "Support",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
