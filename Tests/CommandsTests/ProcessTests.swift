@@ -139,7 +139,11 @@ struct ProcessTests {
             "--metrics-bind-address got :9443, which --grants-bind-address has"
         ),
         (
-            "controller", ["--cluster", "east", "--kubeconfig", "k", "--authority-secret", "s", "--grants-key-file", "f"],
+            "controller",
+            [
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--grants-key-file", "f",
+            ],
             "--authority-secret got s; allowed: only without --grants-ca-file"
         ),
         (
@@ -153,8 +157,8 @@ struct ProcessTests {
         (
             "controller",
             [
-                "--cluster", "east", "--kubeconfig", "k", "--authority-secret", "s", "--authority-lifetime", "30s",
-                "--certificate-lifetime", "11s",
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--authority-lifetime", "30s", "--certificate-lifetime", "11s",
             ], "--authority-lifetime got 30s, and --certificate-lifetime is 11s; allowed: "
         ),
         ("controller", ["--cluster", "east", "--namespace", "a", "--mode", "warn"], "unknown flag \"--mode\""),
