@@ -29,10 +29,10 @@ struct Node {
     var webhook: WebhookPart?
     /// Where a webhook's table comes from, when it is not this process's own.
     var grants: GrantedPart?
-    /// What gives a controller's table to webhooks.
-    var granting: GrantServing?
     /// The authority in a Secret that is to be kept, with its certificates.
     var authority: AuthorityKeeper.Options?
+    /// What gives a controller's table to webhooks.
+    var granting: GrantServing?
     /// Whose caBundle is to be kept.
     var webhookConfiguration: String?
 
@@ -68,7 +68,7 @@ struct Node {
         defer { granting?.stop(within: .zero) }
         let metrics = try ports.openPages(
             "metrics", options.metricsAddress, "--metrics-bind-address",
-            [.metrics { families(kubernetes, authority, admissions, granting) }])
+            [.metrics { MetricFamily.merged(families(kubernetes, authority, admissions, granting)) }])
         defer { metrics?.stop(within: .zero) }
         let keeping = grants.map { grants in Task { await grants.keeper.run() } }
         defer { keeping?.cancel() }
@@ -115,7 +115,7 @@ struct Node {
         // No process has both.
         families += admissions?.counters.families(server: "webhook") ?? []
         families += granting?.counters.families(server: "grants") ?? []
-        return MetricFamily.merged(families + [Self.buildInfo])
+        return families + [Self.buildInfo]
     }
 
     /// Passes the signals on, for ever; ends the process by the second that asks for it.
