@@ -17,6 +17,10 @@ ARGS ?=
 KUBECTL ?= kubectl
 IMG ?= leasehold:latest
 BUCKET ?=
+# Of controllers and of webhooks each; two by default.
+REPLICAS ?=
+# Or config/certmanager.
+CONFIG ?= config/default
 # --validate=false for API servers older than 1.28, which do not know matchConditions.
 APPLY_FLAGS ?=
 # For `make clusters`: their names.
@@ -126,14 +130,16 @@ docker-push: ## Pushes the image: IMG=REGISTRY/leasehold:v1.
 	docker push $(IMG)
 
 .PHONY: deploy-controller
-deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=... CLUSTER=east BUCKET=my-bucket.
-	@KUBECTL='$(KUBECTL)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' | $(KUBECTL) apply $(APPLY_FLAGS) -f -
+deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=... CLUSTER=east BUCKET=my-bucket REPLICAS=2.
+	@KUBECTL='$(KUBECTL)' CONFIG='$(CONFIG)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' '$(REPLICAS)' | \
+	    $(KUBECTL) apply $(APPLY_FLAGS) -f -
 
 .PHONY: undeploy
 undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what was guarded stays.
 	@# The webhook first: nobody would answer the API server for it.
 	$(KUBECTL) delete --ignore-not-found -f config/webhook/validating_webhook.yaml
-	$(KUBECTL) delete --ignore-not-found -k config/default
+	@# With the namespace goes what the controllers made in it.
+	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: bench
 bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.
