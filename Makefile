@@ -7,6 +7,8 @@ BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
 TEST_PACKAGES := openssl
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
+# Their files are in the image too; Dockerfile reads these lists.
+IMAGE_PACKAGES := ca-certificates binutils
 
 # For `make run`: two terminals make two clusters, `make run` and `make run CLUSTER=west ADDRESS=127.0.0.2`.
 ADDRESS ?= 127.0.0.1
@@ -112,6 +114,12 @@ clusters: ## Real API servers on this machine, with Leasehold, to try kubectl on
 	swift build --no-color-diagnostics --product leasehold
 	swift build --no-color-diagnostics --product leasehold-playground
 	@exec .build/debug/leasehold-playground $(CLUSTERS)
+
+.PHONY: image-root
+image-root: build ## Lays out the image's files without Docker, .build/image-root, and runs the binary in there.
+	@scripts/packages.sh $(IMAGE_PACKAGES) $(DEMO_PACKAGES)
+	@scripts/image-root.sh $(RELEASE) .build/image-root
+	@scripts/check-image-root.sh .build/image-root
 
 .PHONY: install
 install: ## Makes the kind Lease known to the cluster that kubectl talks to.
