@@ -77,13 +77,18 @@ struct RightsTests {
         let plane = try await ControlPlane.start("east", serverArguments: audit.serverArguments)
         try await plane.installLeasehold(servingAt: FreePort.any())
         let controller = try await start(plane, audit)
-        try await eventually("it leads team-a") {
+        try await eventually("it leads team-a, and is the authority") {
             if controller.hasExited { throw ChildProcess.Failure("it ended: \(controller.err)") }
-            return try await plane.holder(of: "team-a") == "east"
+            let secrets = try await plane.run(
+                "get", "secrets", "--namespace", ControlPlane.systemNamespace, "--output", "name")
+            return try await plane.holder(of: "team-a") == "east" && secrets.contains("leader-election-grants-tls")
         }
         try await plane.run(
             "annotate", "leases.leaderelection.600lyy.io", "lease-gsc", "--namespace", "team-a",
             "leaderelection.600lyy.io/transfer-to=east")
+        try await plane.run(
+            "annotate", "secret", "leader-election-authority", "--namespace", ControlPlane.systemNamespace,
+            "leaderelection.600lyy.io/rotate-authority=now")
         try await wait(for: Self.calls.filter { !$0.hasPrefix("watch ") }, audit, controller)
         controller.send(SIGTERM)
         #expect(await controller.exitCode() == 0, "\(controller.err)")
@@ -111,6 +116,11 @@ struct RightsTests {
         "create /events",
         "get coordination.k8s.io/leases leader-election-controller",
         "patch coordination.k8s.io/leases leader-election-controller", "create coordination.k8s.io/leases",
+        "get admissionregistration.k8s.io/validatingwebhookconfigurations leader-election-webhook",
+        "patch admissionregistration.k8s.io/validatingwebhookconfigurations leader-election-webhook",
+        "get /secrets leader-election-authority", "get /secrets leader-election-webhook-tls",
+        "get /secrets leader-election-grants-tls", "patch /secrets leader-election-authority",
+        "patch /secrets leader-election-webhook-tls", "patch /secrets leader-election-grants-tls", "create /secrets",
     ]
 
     private func start(_ plane: ControlPlane, _ audit: Audit) async throws -> ChildProcess {
@@ -119,7 +129,8 @@ struct RightsTests {
             leasehold: [
                 "controller", "--cluster", plane.name, "--kubeconfig", account, "--store",
                 "file:\(audit.directory.file("store"))", "--state-directory", audit.directory.file("state"),
-                "--grants-bind-address", "127.0.0.1:0",
+                "--authority-secret",
+                "leader-election-authority", "--grants-bind-address", "127.0.0.1:0",
                 "--health-probe-bind-address", "0", "--metrics-bind-address", "0",
             ],
             environment: [

@@ -18,9 +18,11 @@ struct WorkflowTests {
         // What would put things back is still there while they go.
         let directory = try TemporaryDirectory()
         let controller = try await start(plane, directory)
-        try await eventually("it leads team-a") {
+        try await eventually("it leads team-a, and is the authority") {
             if controller.hasExited { throw ChildProcess.Failure("it ended: \(controller.err)") }
-            return try await plane.holder(of: "team-a") == "east"
+            let secrets = try await plane.run(
+                "get", "secrets", "--namespace", ControlPlane.systemNamespace, "--output", "name")
+            return try await plane.holder(of: "team-a") == "east" && secrets.contains("leader-election-grants-tls")
         }
         try await withThrowingTaskGroup { group in
             group.addTask { try await make(["undeploy"], on: plane) }
@@ -67,7 +69,8 @@ struct WorkflowTests {
             leasehold: [
                 "controller", "--cluster", plane.name, "--kubeconfig", try await plane.leaseholdAccount(), "--store",
                 "file:\(directory.file("store"))", "--state-directory", directory.file("state"),
-                "--grants-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "0",
+                "--authority-secret", "leader-election-authority", "--grants-bind-address", "127.0.0.1:0",
+                "--health-probe-bind-address", "0",
                 "--metrics-bind-address", "0",
             ], environment: ["HOME": plane.directory.path], in: directory)
     }
