@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+RELEASE := .build/release/leasehold
+
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
 TEST_PACKAGES := openssl
 BENCH_PACKAGES := nginx wrk python3 openssl
@@ -25,6 +27,9 @@ REPLICAS ?=
 CONFIG ?= config/default
 # --validate=false for API servers older than 1.28, which do not know matchConditions.
 APPLY_FLAGS ?=
+# For `make install-local`: where to, and which binary; PREFIX, SYSCONFDIR and DESTDIR as everywhere.
+export PREFIX SYSCONFDIR DESTDIR
+BINARY ?= $(RELEASE)
 # For `make clusters`: their names.
 CLUSTERS ?= east west
 # For `make chaos`: how long, and the seed of another run to have its faults again.
@@ -34,7 +39,6 @@ SEED ?=
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
     ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
 
-RELEASE := .build/release/leasehold
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
 # one to the other builds everything anew.
 SIMULATOR := .build/simulation/release/leasehold-sim
@@ -120,6 +124,15 @@ image-root: build ## Lays out the image's files without Docker, .build/image-roo
 	@scripts/packages.sh $(IMAGE_PACKAGES) $(DEMO_PACKAGES)
 	@scripts/image-root.sh $(RELEASE) .build/image-root
 	@scripts/check-image-root.sh .build/image-root
+
+.PHONY: install-local
+# A binary that is given is not built.
+install-local: $(if $(filter $(RELEASE),$(BINARY)),build) ## Installs leasehold on this machine, with a systemd unit: PREFIX=/usr/local DESTDIR=.
+	@scripts/install-local.sh install $(BINARY)
+
+.PHONY: uninstall-local
+uninstall-local: ## Removes that again; settings and state stay.
+	@scripts/install-local.sh uninstall
 
 .PHONY: install
 install: ## Makes the kind Lease known to the cluster that kubectl talks to.
