@@ -79,6 +79,8 @@ test: ## Installs what the tests need and runs all of them.
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+	@echo "== the image's files"
+	@$(MAKE) --no-print-directory image-root
 
 .PHONY: simulation
 # A build of its own, in which each safety rule can be broken on purpose; no other build can do that.

@@ -10,7 +10,11 @@ struct Deployment: Decodable, Sendable {
         let template: Template
     }
     struct Strategy: Decodable, Sendable { let rollingUpdate: [String: Int]? }
-    struct Template: Decodable, Sendable { let spec: Pod }
+    struct Template: Decodable, Sendable {
+        struct Metadata: Decodable, Sendable { let labels: [String: String] }
+        let metadata: Metadata
+        let spec: Pod
+    }
 
     let metadata: Metadata
     let spec: Spec
@@ -52,8 +56,10 @@ struct Pod: Decodable, Sendable {
             let name: String
             let value: String?
         }
+        struct Port: Decodable, Sendable { let name: String }
         let args: [String]
         let env: [Variable]
+        let ports: [Port]
         let securityContext: Security?
         let resources: Resources
         let livenessProbe: Probe?
