@@ -1,57 +1,63 @@
 import FoundationEssentials
 import Glibc
-import HTTP
 import Support
+import TLS
 import Testing
 
-/// The pods of `config/manager` as processes of this machine: with their arguments, their environment, the rights of their
-/// accounts and their Secrets. Only what a cluster's network and kubelets would do is done here.
+/// What `config/` starts, by a ``Kubelet``.
 struct PodTests {
-    private let directory: TemporaryDirectory
-    private let grantPort: UInt16
-    private let webhookPort: UInt16
-
-    init() throws {
-        directory = try TemporaryDirectory()
-        grantPort = try FreePort.any()
-        webhookPort = try FreePort.any()
-    }
-
     @Test func `what the manifests start elects, grants and admits, with its own certificates and rights`() async throws
     {
         let plane = try await ControlPlane.start("east")
-        try await plane.installLeasehold(servingAt: webhookPort)
+        let kubelet = try Kubelet(plane, webhookPort: FreePort.any())
+        try await plane.installLeasehold(servingAt: kubelet.webhookPort)
         let manifests = try await Manifests.build("manager", by: plane)
         try await plane.run("apply", "--validate=false", "--filename", "-", input: manifests.text)
         try await plane.run("apply", "--filename", ControlPlane.projectFile("config/webhook/service.yaml"))
         let deployments = try await Deployment.all(on: plane)
-        let (controllers, webhooks) = (deployments[0].spec.template, deployments[1].spec.template)
         try await checkServices(deployments, on: plane)
 
-        let health = (controller: try FreePort.any(), webhook: try FreePort.any())
-        let controller = try start(
-            controllers.spec,
-            [
-                "--kubeconfig", try await plane.leaseholdAccount(), "--grants-bind-address", "127.0.0.1:\(grantPort)",
-                "--webhook-tls-name", "127.0.0.1", "--health-probe-bind-address", "127.0.0.1:\(health.controller)",
-            ], ["LEASEHOLD_STORE": "file:\(directory.file("store"))"])
-        try await mountSecrets(of: webhooks.spec, plane)
-        let webhook = try start(
-            webhooks.spec,
-            [
-                "--bind-address", "127.0.0.1:\(webhookPort)", "--health-probe-bind-address",
-                "127.0.0.1:\(health.webhook)",
-            ],
-            // As in each pod, though this one has no token for it.
-            ["KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"])
+        let pods = deployments.map(\.spec.template.spec)
+        let controller = try await kubelet.startController(pods[0], ["--webhook-tls-name", "127.0.0.1"])
+        try await check(controller, try await kubelet.startWebhook(pods[1]), kubelet)
+    }
 
-        let account = try await plane.serviceAccount("guestbook-operator", in: "team-a")
+    @Test(.enabled("kubectl is older than 1.21", { try await Manifests.canBeBuilt() }))
+    func `with cert-manager they do the same by the certificates that it issues, without a right to any Secret`()
+        async throws
+    {
+        let plane = try await ControlPlane.start("east")
+        let kubelet = try Kubelet(plane, webhookPort: FreePort.any())
+        try await plane.installLeasehold(servingAt: kubelet.webhookPort)
+        for kind in ["role", "rolebinding", "clusterrole", "clusterrolebinding"] {
+            let name = "leader-election-authority-role" + (kind.hasSuffix("binding") ? "binding" : "")
+            try await plane.run("delete", kind, name, "--namespace", ControlPlane.systemNamespace)
+        }
+        let certManager = try await CertManager(on: plane)
+        let manifests = try await Manifests.build("certmanager", by: plane)
+        #expect(
+            manifests.only("ValidatingWebhookConfiguration").contains(
+                "cert-manager.io/inject-ca-from: \(ControlPlane.systemNamespace)/leader-election-webhook-tls"))
+        try await plane.run(
+            "apply", "--filename", "-",
+            input: manifests.only("Deployment", "ConfigMap", "ServiceAccount", "Certificate", "Issuer"))
+        try await certManager.issue(in: ControlPlane.systemNamespace)
+        try await certManager.inject(into: ControlPlane.webhookConfiguration)
+
+        let pods = try await Deployment.all(on: plane).map(\.spec.template.spec)
+        let controller = try await kubelet.startController(pods[0])
+        try await check(controller, try await kubelet.startWebhook(pods[1]), kubelet)
+    }
+
+    /// That an operator may write, and that nothing is refused to Leasehold itself.
+    private func check(_ controller: ChildProcess, _ webhook: ChildProcess, _ kubelet: Kubelet) async throws {
+        let account = try await kubelet.plane.serviceAccount("guestbook-operator", in: "team-a")
         let sample = ControlPlane.projectFile("config/samples/guestbook.yaml")
         do {
             try await eventually("both are ready, and the operator may write") {
                 guard !controller.hasExited, !webhook.hasExited else { throw ChildProcess.Failure("one ended") }
-                guard await isReady(health.controller), await isReady(health.webhook) else { return false }
-                return try await plane.kubectl("apply", "--filename", sample, as: account).code == 0
+                guard await kubelet.areReady() else { return false }
+                return try await kubelet.plane.kubectl("apply", "--filename", sample, as: account).code == 0
             }
         } catch {
             Issue.record("\(error)\n\(controller.err)\n\(webhook.err)")
@@ -89,57 +95,5 @@ struct PodTests {
         struct Port: Decodable { let targetPort: String }
         let metadata: Deployment.Metadata
         let spec: Spec
-    }
-
-    // MARK: - What a kubelet does
-
-    /// - Parameter more: arguments for a machine that all pods share.
-    private func start(_ pod: Pod, _ more: [String], _ environment: [String: String]) throws -> ChildProcess {
-        let container = pod.containers[0]
-        let grants = "leader-election-grants.\(ControlPlane.systemNamespace).svc:9443"
-        let arguments = container.args.map { argument in
-            argument == "--grants-address=\(grants)" ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument)
-        }
-        var variables = [
-            "LEASEHOLD_CLUSTER": "east", "HOME": directory.path,
-            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
-        ]
-        for variable in container.env {
-            variables[variable.name] = variable.value.map(here) ?? ControlPlane.systemNamespace
-        }
-        variables.merge(environment) { _, new in new }
-        return try ChildProcess(
-            leasehold: arguments + ["--metrics-bind-address", "0"] + more, environment: variables, in: directory)
-    }
-
-    /// A path of a pod, on this machine.
-    private func here(_ text: String) -> String {
-        text.replacing("/etc/leasehold/", with: directory.file("etc/")).replacing(
-            "/var/lib/leasehold", with: directory.file("state"))
-    }
-
-    private func mountSecrets(of pod: Pod, _ plane: ControlPlane) async throws {
-        struct Secret: Decodable { let data: [String: Data] }
-        for mount in pod.containers[0].volumeMounts {
-            guard let name = pod.volumes.first(where: { $0.name == mount.name })?.secret?.secretName else { continue }
-            var text = ""
-            try await eventually("there is a Secret \(name)") {
-                let outcome = try await plane.kubectl(
-                    "get", "secret", name, "--namespace", ControlPlane.systemNamespace, "--output", "json")
-                text = outcome.out
-                return outcome.code == 0
-            }
-            let path = here(mount.mountPath + "/")
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-            for (key, value) in try JSONDecoder().decode(Secret.self, from: Data(text.utf8)).data {
-                try SecretFile.write(String(decoding: value, as: UTF8.self), to: path + key)
-            }
-        }
-    }
-
-    private func isReady(_ port: UInt16) async -> Bool {
-        do throws(HTTPError) {
-            return try await HTTPClient().send(HTTPRequest(.get, "http://127.0.0.1:\(port)/readyz")).status == 200
-        } catch { return false }
     }
 }
