@@ -36,7 +36,8 @@ install)
     echo "Installed $bin/leasehold. Its settings as a service: $settings/leasehold.env; then: systemctl enable --now leasehold@run"
     ;;
 uninstall)
-    systemd disable --now 'leasehold@run' 'leasehold@controller' 'leasehold@webhook'
+    systemd stop 'leasehold@*'
+    systemd disable --quiet leasehold@run leasehold@controller leasehold@webhook
     rm -f "$bin"/{leasehold,kubectl-leasehold,kubectl_complete-leasehold} "${completions[@]}" "$unit"
     systemd daemon-reload
     echo "Removed leasehold. Its settings in $settings and its state in /var/lib/leasehold stay; remove them when nobody needs them."

@@ -112,6 +112,22 @@ struct ManifestsTests {
         #expect(own.code == 0, "\(own)")
     }
 
+    @Test(.enabled("kubectl is older than 1.21", { try await Manifests.canBeBuilt() }))
+    func `for a Leasehold outside of the cluster, the API server asks a URL, and there is nothing that runs`()
+        async throws
+    {
+        let cluster = try await ControlPlane.start("east")
+        let manifests = try await Manifests.build("outside", by: cluster)
+        try await cluster.run("apply", "--validate=false", "--filename", "-", input: manifests.text)
+        let asked = try await cluster.run(
+            "get", "validatingwebhookconfiguration", ControlPlane.webhookConfiguration, "--output",
+            "jsonpath={.webhooks[*].clientConfig}")
+        #expect(asked == #"{"url":"https://127.0.0.1:10250/validate"}"#)
+        let running = try await cluster.run(
+            "get", "deployments,services", "--namespace", ControlPlane.systemNamespace, "--output", "name")
+        #expect(running == "")
+    }
+
     @Test(arguments: ["crd", "rbac", "manager", "webhook", "network-policy", "samples"])
     func `kubectl kustomize builds config`(folder: String) async throws {
         try await checkBuild(of: folder)

@@ -47,6 +47,38 @@ struct WorkflowTests {
         }
     }
 
+    /// What is asked of `scripts/manifests.sh`, and what it says.
+    struct Refusal: Sendable, CustomTestStringConvertible {
+        var cluster = "east"
+        var bucket = "leases"
+        var replicas = "2"
+        var config = "config/default"
+        let error: String
+
+        var testDescription: String { error }
+    }
+
+    @Test(
+        arguments: [
+            Refusal(cluster: "", error: "CLUSTER is empty; name this cluster"),
+            Refusal(bucket: "", error: "BUCKET is empty; name the bucket that all clusters share"),
+            Refusal(cluster: "East", error: #"CLUSTER is "East"; allowed: letters a-z"#),
+            Refusal(bucket: "gs://leases", error: #"BUCKET is "gs://leases"; allowed: the name of a bucket"#),
+            Refusal(replicas: "0", error: #"REPLICAS is "0"; allowed: 1 to 99"#),
+            Refusal(config: "config", error: #"CONFIG is "config"; allowed: config/default or config/certmanager"#),
+        ])
+    func `what cannot be deployed is refused, with what is allowed`(refusal: Refusal) async throws {
+        let directory = try TemporaryDirectory()
+        let process = try ChildProcess(
+            ControlPlane.projectFile("scripts/manifests.sh"),
+            ["leasehold:v1", refusal.cluster, refusal.bucket, refusal.replicas],
+            environment: ["CONFIG": refusal.config, "PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""],
+            in: directory)
+        #expect(await process.exitCode() == 1)
+        #expect(process.err.hasPrefix("error: \(refusal.error)"), "\(process.err)")
+        #expect(process.out == "")
+    }
+
     /// What `make` was told is what they run.
     private func checkDeployments(on plane: ControlPlane) async throws {
         let table = try await plane.run(
