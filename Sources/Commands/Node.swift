@@ -109,7 +109,7 @@ struct Node {
         // No process has both.
         families += admissions?.counters.families(server: "webhook") ?? []
         families += granting?.counters.families(server: "grants") ?? []
-        return families + [Self.buildInfo]
+        return families + ProcessMetrics.families() + [Self.buildInfo]
     }
 
     /// Passes the signals on, for ever; ends the process by the second that asks for it.
@@ -201,6 +201,6 @@ struct Node {
     private static let drainTimeout = Duration.seconds(10)
 
     private static let buildInfo = MetricFamily(
-        "leasehold_build_info", .gauge, help: "Always 1; the version is a label.",
-        [.init(1, labels: [("version", Program.version)])])
+        "leasehold_build_info", .gauge, help: "Always 1; the versions of this program and of OpenSSL are labels.",
+        [.init(1, labels: [("version", Program.version), ("openssl", openSSLVersion())])])
 }

@@ -1,4 +1,3 @@
-private import Controller
 internal import Election
 internal import Platform
 
@@ -31,6 +30,7 @@ actor GrantKeeper {
     private var hasBeenGranted = false
     private var isSilent = true
     private var hasToldOfSilence = false
+    private var failures: RepeatedFailures
 
     /// Between two looks at what a host name leads to.
     private static let resolveInterval = Duration.seconds(2)
@@ -55,6 +55,7 @@ actor GrantKeeper {
         self.resolve = resolve
         self.readClocks = readClocks
         client = GrantClient(cluster: cluster)
+        failures = RepeatedFailures(log)
         lastGranted = start
         status = GrantStatus(cluster: cluster, start: start.realtime / 1000)
         board = LeadershipBoard(LeadershipTable(cluster: cluster, silentSince: start.realtime / 1000))
@@ -141,6 +142,7 @@ actor GrantKeeper {
         longest = .nanoseconds(grant.longest) * (1_000_000 - grant.rho) / 1_000_000
         status.count(.granted)
         status.note("\(endpoint)", problem: nil)
+        failures.succeeded("\(endpoint)")
         status.noteGrant(askedAt: asked)
         tell(of: grant, from: endpoint, at: asked)
         let known = isOurs(grant) ? source?.heartbeat : nil
@@ -172,13 +174,15 @@ actor GrantKeeper {
 
     /// A controller that cannot be reached is told of when it is missed; one that answers wrongly will not mend itself.
     private func note(_ endpoint: GrantAddress, failure: any Error) {
-        let isNew = status.note("\(endpoint)", problem: "\(failure)")
-        guard isNew, failure is RecordError || failure is CommandFailure else { return }
-        log.error("The answer of the controller at \(endpoint) cannot be used: \(failure)")
+        status.note("\(endpoint)", problem: "\(failure)")
+        guard failure is RecordError || failure is CommandFailure else { return }
+        failures.failed(
+            "\(endpoint)", "The answer of the controller at \(endpoint) cannot be used: \(failure)", at: readClocks())
     }
 
     /// Says so on the board and in the log when the last grant is over.
     private func heedSilence() {
+        failures.advance(at: readClocks())
         let silence = readClocks().elapsedForUse(since: lastGranted)
         if !isSilent, silence >= longest {
             isSilent = true

@@ -101,7 +101,7 @@ final class Connection {
         case .closed: return .close
         case .failed(let error):
             bench.counters.handshakeFailures.wrappingAdd(1, ordering: .relaxed)
-            bench.log.debug("a TLS handshake failed", ["reason": "\(error)"])
+            bench.notices.handshakeFailed(with: SocketAddress.peer(of: descriptor), on: bench.name, "\(error)")
             return .close
         }
     }

@@ -10,6 +10,7 @@ package final class Server: Sendable {
     package let address: SocketAddress
     package let counters: ServerCounters
 
+    private let notices: ServerNotices
     private let orders = ServerOrders()
     private let wakeUps: [WakeUp]
     /// Empty once they are, or are being, waited for.
@@ -35,6 +36,7 @@ package final class Server: Sendable {
         while sockets.count < loops { sockets.append(try address.bind(joining: true).release()) }
 
         let counters = ServerCounters()
+        let notices = ServerNotices(log)
         var wakeUps: [WakeUp] = []
         var threads: [EventThread] = []
         do throws(ServerError) {
@@ -43,7 +45,8 @@ package final class Server: Sendable {
                 let listener = Descriptor(owning: sockets.removeFirst())
                 try address.listen(listener)
                 let wakeUp = try WakeUp()
-                let bench = Workbench(routes: routes, limits: limits, counters: counters, log: log)
+                let bench = Workbench(
+                    name, routes: routes, limits: limits, counters: counters, notices: notices)
                 let loop = try EventLoop(
                     listener: listener, wakeUp: wakeUp, bench: bench, orders: orders, makeContext: context)
                 threads.append(try EventThread(name: "\(name)-\(number)") { loop.run() })
@@ -55,6 +58,7 @@ package final class Server: Sendable {
         }
         self.address = address
         self.counters = counters
+        self.notices = notices
         self.wakeUps = wakeUps
         self.threads = Locked(threads)
     }
@@ -77,6 +81,7 @@ package final class Server: Sendable {
             return mine
         }
         Self.stop(threads, wakeUps, orders, within: limit)
+        notices.end()
     }
 
     private static func stop(
