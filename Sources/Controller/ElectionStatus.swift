@@ -217,7 +217,8 @@ package final class ElectionStatus: Sendable {
                 help: "Time until a request to the lease store was answered or given up.",
                 state.durations.sorted { $0.key < $1.key }.flatMap { $1.samples(("operation", $0)) }),
             MetricFamily(
-                "leasehold_store_answer_age_seconds", .gauge, help: "Time since the lease store last answered a request.",
+                "leasehold_store_answer_age_seconds", .gauge,
+                help: "Time since the lease store last answered a request.",
                 state.lastAnswered.map { [.init(now.elapsedForWait(since: $0).inSeconds)] } ?? []),
             MetricFamily(
                 "leasehold_store_calls_abandoned", .gauge,

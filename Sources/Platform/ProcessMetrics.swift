@@ -52,9 +52,11 @@ package enum ProcessMetrics {
         let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
         // The program's name, in parentheses, may hold anything.
         guard count > 0, let end = bytes[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = bytes[(end + 1)..<count].split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") })
-            // The first is a letter, the state.
-            .map { Double(String(decoding: $0, as: UTF8.self)) ?? 0 }
+        let fields = bytes[(end + 1)..<count].split(whereSeparator: {
+            $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n")
+        })
+        // The first is a letter, the state.
+        .map { Double(String(decoding: $0, as: UTF8.self)) ?? 0 }
         return fields.count > Field.residentPages.rawValue ? fields : nil
     }
 

@@ -104,7 +104,8 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             }
         }
         // The connection may be gone already.
-        return failed ? "a client that has gone" : String(decoding: host.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+        return failed
+            ? "a client that has gone" : String(decoding: host.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
     }
 
     /// Lends the address as the kernel wants it, or nil when the host is not numeric.

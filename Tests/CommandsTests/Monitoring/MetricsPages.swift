@@ -63,15 +63,10 @@ struct MetricsPages {
                 .map { String($0.split(separator: " ")[2]) })
     }
 
-    /// The labels that samples of each metric have.
-    var labels: [String: Set<String>] {
-        var labels: [String: Set<String>] = [:]
-        for line in text.values.flatMap({ $0.split(separator: "\n") }) where !line.hasPrefix("#") {
-            guard let match = line.wholeMatch(of: /([a-z_]+)(?:\{(.*)\})? \S+/) else { continue }
-            let found = (match.2 ?? "").matches(of: /([a-z_]+)="/).map { String($0.1) }
-            labels[String(match.1), default: []].formUnion(found)
-        }
-        return labels
+    /// The lines of samples by their names.
+    var samples: [String: [String]] {
+        let lines = text.values.flatMap { $0.split(separator: "\n") }.filter { !$0.hasPrefix("#") }.map(String.init)
+        return Dictionary(grouping: lines) { line in String(line.prefix { $0 != "{" && $0 != " " }) }
     }
 
     private static func controllerOfAnAPIServer(in directory: TemporaryDirectory) throws -> ChildProcess {
