@@ -54,8 +54,8 @@ struct MonitoringTests {
     func `promtool finds nothing wrong with what a process shows`(kind: MetricsPages.Kind) async throws {
         let page = try #require(try await MetricsPages.collected.value.text[kind])
         let (code, said) = try await Promtool.run("check", "metrics", input: page)
-        #expect(code == 0)
-        #expect(said.isEmpty)
+        #expect(code == 0, "\(said)")
+        #expect(said.isEmpty, "\(said)")
     }
 
     @Test func `the alerts fire when they should, and only then`() async throws {

@@ -9,8 +9,10 @@ enum Promtool {
         let found = path.split(separator: ":").map { "\($0)/promtool" }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
         let promtool = try #require(found, "there is no promtool on PATH; install Debian's package prometheus")
-        let process = try ChildProcess(promtool, arguments, input: input, in: try TemporaryDirectory())
+        // What it writes is read from files in it, at the end.
+        let directory = try TemporaryDirectory()
+        let process = try ChildProcess(promtool, arguments, input: input, in: directory)
         let code = await process.exitCode()
-        return (code, process.out + process.err)
+        return withExtendedLifetime(directory) { (code, process.out + process.err) }
     }
 }
