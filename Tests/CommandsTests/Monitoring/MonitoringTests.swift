@@ -30,7 +30,7 @@ struct MonitoringTests {
         func text(_ path: String) throws -> String { String(decoding: try file(path), as: UTF8.self) }
         alerts = try text("config/prometheus/alerts.yaml")
         tests = try text("config/prometheus/alerts_test.yaml")
-        manual = try text("docs/monitoring.md")
+        manual = try text("docs/operations.md")
         dashboard = try JSONDecoder().decode(Dashboard.self, from: file("config/prometheus/dashboard.json"))
     }
 
@@ -73,7 +73,7 @@ struct MonitoringTests {
         for name in alertNames {
             #expect(tests.contains("alertname=\"\(name)\""), "\(name) is not tested")
             #expect(manual.contains("\n### \(name)\n"), "\(name) is not in the manual")
-            #expect(alerts.contains("runbook: docs/monitoring.md#\(name.lowercased())\n"), "\(name) has no runbook")
+            #expect(alerts.contains("runbook: docs/operations.md#\(name.lowercased())\n"), "\(name) has no runbook")
         }
         for keyword in ["summary: ", "description: ", "severity: ", "expr: "] {
             #expect(alerts.matches(of: try Regex(keyword)).count == alertNames.count, "each alert has one \(keyword)")
