@@ -29,6 +29,8 @@ struct Node {
     var webhook: WebhookPart?
     /// Where a webhook's table comes from, when it is not this process's own.
     var grants: GrantedPart?
+    /// The authority in a Secret that is to be kept, with its certificates.
+    var authority: AuthorityKeeper.Options?
     /// What gives a controller's table to webhooks.
     var granting: GrantServing?
     /// Whose caBundle is to be kept.
@@ -49,13 +51,14 @@ struct Node {
         let ports = Ports(log: log)
         ports.raiseDescriptorLimit(connectionsMax: webhook?.options.limits.connectionsMax ?? 0)
         let kubernetes = try await controller?.kubernetes()
+        let authority = authority.flatMap { kubernetes?.authorityKeeper($0) }
         let health = try ports.openPages(
             "health", options.healthAddress, "--health-probe-bind-address",
             [
                 .healthz,
                 .readyz { [controller, grants] in
                     (controller?.status.checks() ?? []) + (kubernetes?.status.checks() ?? [])
-                        + (grants?.keeper.status.checks() ?? [])
+                        + (authority?.status.checks() ?? []) + (grants?.keeper.status.checks() ?? [])
                 },
             ])
         defer { health?.stop(within: .zero) }
@@ -65,10 +68,12 @@ struct Node {
         defer { granting?.stop(within: .zero) }
         let metrics = try ports.openPages(
             "metrics", options.metricsAddress, "--metrics-bind-address",
-            [.metrics { families(kubernetes, admissions, granting) }])
+            [.metrics { MetricFamily.merged(families(kubernetes, authority, admissions, granting)) }])
         defer { metrics?.stop(within: .zero) }
         let keeping = grants.map { grants in Task { await grants.keeper.run() } }
         defer { keeping?.cancel() }
+        let keepingAuthority = authority.map { authority in Task { await authority.run() } }
+        defer { keepingAuthority?.cancel() }
 
         let uid =
             try kubernetes == nil
@@ -101,9 +106,10 @@ struct Node {
     }
 
     @Sendable private func families(
-        _ kubernetes: KubernetesPart?, _ admissions: Server?, _ granting: Server?
+        _ kubernetes: KubernetesPart?, _ authority: AuthorityKeeper?, _ admissions: Server?, _ granting: Server?
     ) -> [MetricFamily] {
         var families = (controller?.status.families() ?? []) + (kubernetes?.status.families() ?? [])
+        families += (authority?.status.families() ?? []) + (grants?.credentials.families() ?? [])
         families +=
             (grants?.keeper.status.families() ?? []) + (webhook?.families() ?? []) + (self.granting?.families() ?? [])
         // No process has both.

@@ -138,6 +138,29 @@ struct ProcessTests {
             "controller", ["--cluster", "east", "--namespace", "a", "--metrics-bind-address", ":9443"],
             "--metrics-bind-address got :9443, which --grants-bind-address has"
         ),
+        (
+            "controller",
+            [
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--grants-key-file", "f",
+            ],
+            "--authority-secret got s; allowed: only without --grants-ca-file"
+        ),
+        (
+            "controller", ["--cluster", "east", "--authority-secret", "s", "--namespace", "a"],
+            "--authority-secret got s; allowed: only with Kubernetes"
+        ),
+        (
+            "controller", ["--cluster", "east", "--namespace", "a", "--webhook-tls-name", "w"],
+            "--webhook-tls-name got w; allowed: only with --authority-secret"
+        ),
+        (
+            "controller",
+            [
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--authority-lifetime", "30s", "--certificate-lifetime", "11s",
+            ], "--authority-lifetime got 30s, and --certificate-lifetime is 11s; allowed: "
+        ),
         ("controller", ["--cluster", "east", "--namespace", "a", "--mode", "warn"], "unknown flag \"--mode\""),
         ("webhook", ["--cluster", "east"], "--grants-address got nothing and has no default; allowed: "),
         ("webhook", ["--cluster", "east", "--grants-address", "a"], "--grants-address got \"a\"; allowed: "),
