@@ -41,6 +41,9 @@ actor GrantKeeper {
     private static let timeouts = Duration.seconds(1)...Duration.seconds(5)
     /// Silence is told of when it has lasted so many times as long as a grant: less may be a hiccup.
     private static let toldAfter = 3
+    /// The next controller is looked for in haste for so many times as long as a grant: that is longer than a standby takes
+    /// to take over.
+    private static let hasteLasts = 20
 
     init(
         cluster: String, addresses: [GrantAddress], log: Log, ask: @escaping Ask,
@@ -112,11 +115,19 @@ actor GrantKeeper {
                 note(endpoint, failure: error)
             }
             heedSilence()
-            // Rule "grants": with the default timing, every sixth of the grant duration.
-            do {
-                try await Task.sleep(until: begun + (longest / 2).clamped(to: Self.intervals), clock: .continuous)
-            } catch { return }
+            do { try await Task.sleep(until: begun + pace, clock: .continuous) } catch { return }
         }
+    }
+
+    /// The time between two questions to one controller.
+    var pace: Duration {
+        // Rule "grants": with the default timing, every sixth of the grant duration.
+        let regular = (longest / 2).clamped(to: Self.intervals)
+        let age = readClocks().elapsedForUse(since: lastGranted)
+        // The active one has said that it leaves, or should have answered by now: whoever takes over is to be found at once.
+        // In an outage, haste would help nobody.
+        let isMissed = source == nil || age > regular * 3 / 2
+        return isMissed && age < longest * Self.hasteLasts ? regular / 5 : regular
     }
 
     // MARK: What they say

@@ -89,6 +89,24 @@ struct GrantKeeperTests {
         }
     }
 
+    @Test func `whoever takes over is looked for in haste, but not for ever`() async throws {
+        fake.set("a:1", .answers(fake.table("i1")))
+        try await keeping("a:1") { keeper in
+            try await leads(keeper)
+            let regular = await keeper.pace
+            #expect(regular <= FakeControllers.timing.grantDuration / 6)
+            fake.set("a:1", .answers(fake.table("i1", revision: 2, isActive: false)))
+            try await eventually("it makes haste, as the active one leaves") { await keeper.pace < regular }
+            fake.advance(.seconds(10))
+            try await eventually("it has calmed down") { await keeper.pace == regular }
+            fake.set("a:1", .answers(fake.table("i2")))
+            try await leads(keeper)
+            fake.set("a:1", .refuses)
+            fake.advance(.milliseconds(90))
+            try await eventually("it makes haste, as the active one does not answer") { await keeper.pace < regular }
+        }
+    }
+
     @Test func `a controller that hangs keeps nobody from asking another`() async throws {
         fake.set("a:1", .hangs)
         fake.set("b:1", .answers(fake.table("i2")))

@@ -149,6 +149,11 @@ final class RollingFleet: Sendable {
         events.withLock { $0.filter { $0.at >= start } }
     }
 
+    /// How often the store refused a write because the one before was less than a second ago.
+    func refusals(since start: ContinuousClock.Instant) -> Int {
+        emulator.requests().count { $0.time >= start && $0.client == "east" && $0.status == 429 }
+    }
+
     // MARK: - Rolling updates
 
     /// What a Deployment does with maxSurge 1 and maxUnavailable 0, under load.
@@ -160,6 +165,8 @@ final class RollingFleet: Sendable {
             try await startController().waitUntilReady()
             try await load.untilAdmitted()
             state.withLock { $0.controllers.removeAll { $0.port == old.port } }
+            // Wherever it is between two heartbeats.
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0..<3000)), clock: .continuous)
             ends.append(.now)
             try await end(old)
             // The next one in time: each has its own measure.

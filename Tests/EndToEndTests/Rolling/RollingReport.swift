@@ -9,6 +9,7 @@ struct RollingReport: CustomStringConvertible {
     let answers: [ServiceLoad.Answer]
     let writes: [ServiceLoad.Write]
     private let handovers: [Handover]
+    private let refusals: Int
 
     /// One controller's end in its parts, all from the signal on.
     private struct Handover {
@@ -26,6 +27,7 @@ struct RollingReport: CustomStringConvertible {
         self.what = what
         answers = load.answers(since: start)
         writes = load.writes(since: start)
+        refusals = fleet.refusals(since: start)
         let events = fleet.events(since: start)
         let admitted = answers.filter { $0.verdict == .admitted }.map(\.received)
         handovers = zip(ends, ends.dropFirst() + [.now]).compactMap { signal, next in
@@ -57,7 +59,7 @@ struct RollingReport: CustomStringConvertible {
             \(what): \(answers.count) questions; \(verdicts)
             writes with client-go's patience: \(writes.count), of which failed \(writes.count { $0.verdict != .admitted }), \
             longest \(seconds(writes.map { $0.ended - $0.begun }.max() ?? .zero))
-            longest time without an admission: \(seconds(longestGap))
+            longest time without an admission: \(seconds(longestGap)); writes that the store refused as too soon: \(refusals)
 
             """
         guard !handovers.isEmpty else { return text }

@@ -46,6 +46,19 @@ import Testing
         }
     }
 
+    @Test func `no write is denied by a rolling update of controllers whose grants outlast a handover`() async throws {
+        try await underLoad(["--grant-duration", "20s", "--lease-duration", "60s"]) { fleet, load in
+            let start = ContinuousClock.now
+            let ends = try await fleet.rollControllers(under: load)
+            await load.stop()
+            let report = RollingReport(
+                "Rolling update of controllers, --grant-duration 20s", fleet, load, since: start, ends: ends)
+            print(report)
+            #expect(report.count { $0 != .admitted } == 0, "\(report)\n\(fleet.logs)")
+            expectNobodyElseLed(fleet, since: start)
+        }
+    }
+
     @Test func `a rolling update of webhooks costs no write at all`() async throws {
         // With grants that outlast any hiccup of the machine.
         try await underLoad(["--grant-duration", "20s", "--lease-duration", "60s"]) { fleet, load in
