@@ -5,7 +5,10 @@ import Testing
 /// What rolling updates of a cluster's processes cost those who write, measured under load and printed.
 @Suite(.serialized) struct RollingTests {
     /// How often each update is done: more than once only to measure.
-    private static let rounds = ProcessInfo.processInfo.environment["LEASEHOLD_ROLLS"].flatMap { Int($0) } ?? 1
+    private static let rounds = environment["LEASEHOLD_ROLLS"].flatMap { Int($0) } ?? 1
+    /// Of the controllers whose rolling update is measured.
+    private static let flags = (environment["LEASEHOLD_ROLLS_FLAGS"] ?? "").split(separator: " ").map(String.init)
+    private static let environment = ProcessInfo.processInfo.environment
 
     /// Starts a fleet and its load, and ends both whatever happens.
     private func underLoad(
@@ -31,12 +34,14 @@ import Testing
     @Test func `a rolling update of controllers costs no write of a client that tries again when it is told to`()
         async throws
     {
-        try await underLoad { fleet, load in
+        try await underLoad(Self.flags) { fleet, load in
             let start = ContinuousClock.now
             var ends: [ContinuousClock.Instant] = []
             for _ in 0..<Self.rounds { ends += try await fleet.rollControllers(under: load) }
             await load.stop()
-            let report = RollingReport("Rolling update of controllers", fleet, load, since: start, ends: ends)
+            let report = RollingReport(
+                (["Rolling update of controllers"] + Self.flags).joined(separator: " "), fleet, load, since: start,
+                ends: ends)
             print(report)
             // Whoever is denied is told to try again, and that is all that happens.
             let meant: Set<ServiceLoad.Verdict> = [.admitted, .denied(code: 503, retryAfterSeconds: 1)]
