@@ -23,6 +23,10 @@ actor GrantKeeper {
     private var client: GrantClient
     /// Whose table it is, and when its last heartbeat was sent at the earliest, by this machine's raw clock.
     private var source: (incarnation: String, heartbeat: Int64)?
+    /// Before the first question was sent that ``source`` answered with a grant.
+    private var sourceChanged: Reading
+    /// Whether its table has leases of this cluster that it has not regained, or not read.
+    private var isRegaining = false
     /// How long a grant may be acted on at most, by the last one; until there is one, by the default timing.
     private var longest = Timing().grantDuration - Timing().commitMargin
     /// Before the question of the last grant was sent; before the first: the start.
@@ -41,6 +45,9 @@ actor GrantKeeper {
     private static let timeouts = Duration.seconds(1)...Duration.seconds(5)
     /// Silence is told of when it has lasted so many times as long as a grant: less may be a hiccup.
     private static let toldAfter = 3
+    /// The next controller is looked for in haste for so many times as long as a grant: that is longer than a standby takes
+    /// to take over.
+    private static let hasteLasts = 20
 
     init(
         cluster: String, addresses: [GrantAddress], log: Log, ask: @escaping Ask,
@@ -56,7 +63,7 @@ actor GrantKeeper {
         self.readClocks = readClocks
         client = GrantClient(cluster: cluster)
         failures = RepeatedFailures(log)
-        lastGranted = start
+        (lastGranted, sourceChanged) = (start, start)
         status = GrantStatus(cluster: cluster, start: start.realtime / 1000)
         board = LeadershipBoard(LeadershipTable(cluster: cluster, silentSince: start.realtime / 1000))
     }
@@ -113,11 +120,26 @@ actor GrantKeeper {
                 note(endpoint, failure: error)
             }
             heedSilence()
-            // Rule "grants": with the default timing, every sixth of the grant duration.
-            do {
-                try await Task.sleep(until: begun + (longest / 2).clamped(to: Self.intervals), clock: .continuous)
-            } catch { return }
+            let pace = pace(after: begun.duration(to: .now))
+            do { try await Task.sleep(until: begun + pace, clock: .continuous) } catch { return }
         }
+    }
+
+    /// The time from one question to a controller to the next.
+    ///
+    /// - Parameter took: of the last one, until it was answered.
+    func pace(after took: Duration) -> Duration {
+        // Rule "grants": with the default timing, every sixth of the grant duration.
+        let regular = (longest / 2).clamped(to: Self.intervals)
+        let now = readClocks()
+        // The active one has said that it leaves, or should have answered by now, or has just taken over and regains its
+        // cluster's leases: what comes next is to be found at once. In an outage, haste would help nobody.
+        let age = now.elapsedForUse(since: lastGranted)
+        let isMissed = source == nil || age > regular * 3 / 2 || isRegaining
+        guard isMissed, now.elapsedForUse(since: isRegaining ? sourceChanged : lastGranted) < longest * Self.hasteLasts
+        else { return regular }
+        // Large tables are no small work for the controller, which changes them all the time then.
+        return min(regular, max(regular / 5, took * 5))
     }
 
     // MARK: What they say
@@ -138,6 +160,11 @@ actor GrantKeeper {
             status.note("\(endpoint)", problem: "it stands by, begins or ends, so it has nothing to grant")
             return
         }
+        if !isOurs(grant), stillRegains(table) {
+            status.count(.standby)
+            status.note("\(endpoint)", problem: "it has just taken over, and regains this cluster's leases")
+            return
+        }
         board.publish(table)
         longest = .nanoseconds(grant.longest) * (1_000_000 - grant.rho) / 1_000_000
         status.count(.granted)
@@ -145,11 +172,27 @@ actor GrantKeeper {
         failures.succeeded("\(endpoint)")
         status.noteGrant(askedAt: asked)
         tell(of: grant, from: endpoint, at: asked)
+        if !isOurs(grant) { sourceChanged = asked }
+        isRegaining = table.entries.contains { $0.state == .lapsed || $0.state == .unknown }
         let known = isOurs(grant) ? source?.heartbeat : nil
         source = (grant.mark.incarnation, max(heartbeat, known ?? heartbeat))
         lastGranted = asked
         hasBeenGranted = true
         (isSilent, hasToldOfSilence) = (false, false)
+    }
+
+    /// Whether a controller that has taken over has yet to regain something that its predecessor's grant allows at this moment.
+    /// Until then that grant counts, as it would if this question had not been answered yet.
+    private func stillRegains(_ table: LeadershipTable) -> Bool {
+        guard !isSilent else { return false }
+        let (granted, now) = (board.table(), readClocks())
+        return granted.entries.indices.contains { slot in
+            guard case .leads = granted.standing(slot: slot, at: now),
+                case .vacant(_, let reason) = table.standing(of: granted.index.names[slot], at: now)
+            else { return false }
+            // What it has freed, or cannot read, it will not regain so soon.
+            return reason == .unknown || reason == .lapsed || reason == .notElected
+        }
     }
 
     private func isOurs(_ grant: Grant) -> Bool { source?.incarnation == grant.mark.incarnation }

@@ -60,6 +60,7 @@ final class EventLoop {
         while true {
             poller.wait(waitMilliseconds(), tokens: &tokens)
             bench.now = Timeouts.now()
+            bench.isEnding = orders.isEnding
             if orders.isStopping { stopAccepting() }
             serveEvents()
             serveUnfinished()

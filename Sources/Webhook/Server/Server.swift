@@ -70,6 +70,12 @@ package final class Server: Sendable {
     /// One for each core that is online.
     package static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+    /// Serves on, but ends each connection with its next answer, which says so: a client that keeps connections alive then
+    /// has none left that it might send a request into while ``stop(within:)`` closes it.
+    package func announceEnd() {
+        orders.announceEnd()
+    }
+
     /// Stops accepting, lets requests that have begun end, and for a moment those of new connections, closes idle
     /// connections, and returns when all loops have ended. A second call returns at once.
     ///

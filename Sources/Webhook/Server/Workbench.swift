@@ -20,6 +20,8 @@ final class Workbench {
     var timeouts: Timeouts
     /// Milliseconds of CLOCK_MONOTONIC when this turn of the loop began.
     var now: Int64 = 0
+    /// Whether the server is about to stop: each connection ends with its next answer.
+    var isEnding = false
     /// Whether the server is going away: each connection is closed after the request that it has begun.
     var isStopping = false
 

@@ -10,7 +10,7 @@ struct MetricsPages {
         case run
         case controller
         case webhook
-        /// A controller with an API server, which does not answer.
+        /// A controller that keeps its authority in an API server, which does not answer.
         case kubernetes
     }
 
@@ -78,7 +78,7 @@ struct MetricsPages {
                 "controller", "--cluster", "south", "--kubeconfig", directory.file("kubeconfig"),
                 "--grants-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "0",
                 "--metrics-bind-address", "127.0.0.1:0", "--state-directory", directory.path,
-                "--store", "file:\(directory.file("store"))",
+                "--store", "file:\(directory.file("store"))", "--authority-secret", "leader-election-authority",
             ],
             environment: ["HOME": directory.path, "PATH": kubectl.replacing("/kubectl", with: "")], in: directory)
     }
