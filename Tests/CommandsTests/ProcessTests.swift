@@ -284,3 +284,29 @@ struct ProcessTests {
         #expect(console.err.split(separator: "\n").count == 1)
     }
 }
+
+/// What the log is for machines.
+struct JSONLogTests {
+    @Test func `each line of the JSON log is an object of strings that begins with time, level and message`()
+        async throws
+    {
+        let directory = try TemporaryDirectory()
+        let cluster = try Cluster("east", in: directory, ["--log-format", "json"])
+        try await eventually("it leads") { cluster.process.err.contains(#""message":"Leads team-a""#) }
+        cluster.process.send(SIGTERM)
+        #expect(await cluster.process.exitCode() == 0)
+        let lines = cluster.process.err.split(separator: "\n")
+        #expect(lines.count > 3)
+        for line in lines {
+            let fields = try JSONDecoder().decode([String: String].self, from: Data(line.utf8))
+            #expect(fields["message"]?.isEmpty == false)
+            #expect(
+                line.prefixMatch(
+                    of: /\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","level":"(?:info|warning|error)","message":"/
+                )
+                    != nil, "\(line)")
+        }
+        #expect(lines.contains { $0.contains(#""message":"Started","version":"#) })
+        #expect(lines.contains { $0.contains(#""message":"Leads team-a","term":"#) })
+    }
+}
