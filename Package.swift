@@ -74,7 +74,10 @@ let package = Package(
         tests("ControllerTests", ["Controller", "Support"]),
         tests(
             "CommandsTests",
-            ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
+            [
+                "Commands", "Controller", "Election", "HTTP", "Kubernetes", "Storage", "TLS", "Webhook", "leasehold",
+                "Support",
+            ]),
         tests(
             "EndToEndTests",
             ["Storage", "Election", "HTTP", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),

@@ -67,9 +67,14 @@ package final class ChildProcess: Sendable {
         leasehold arguments: [String], environment: [String: String] = [:], log: String? = nil,
         in directory: TemporaryDirectory
     ) throws {
+        try self.init(
+            "\(Self.productDirectory())/leasehold", arguments, environment: environment, log: log, in: directory)
+    }
+
+    /// Where SwiftPM builds everything.
+    package static func productDirectory() throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let binary = own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold"
-        try self.init(binary, arguments, environment: environment, log: log, in: directory)
+        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
     }
 
     deinit {
