@@ -70,10 +70,13 @@ package final class ChildProcess: Sendable {
         try self.init(try Self.leasehold(), arguments, environment: environment, log: log, in: directory)
     }
 
-    /// The path of the built `leasehold`: beside this program's own executable, where SwiftPM builds everything.
-    package static func leasehold() throws -> String {
+    /// The path of the built `leasehold`.
+    package static func leasehold() throws -> String { "\(try productDirectory())/leasehold" }
+
+    /// Where SwiftPM builds everything: beside this program's own executable.
+    package static func productDirectory() throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold"
+        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
     }
 
     deinit {
