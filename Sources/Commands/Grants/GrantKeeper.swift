@@ -134,10 +134,10 @@ actor GrantKeeper {
         let now = readClocks()
         // The active one has said that it leaves, or should have answered by now, or has just taken over and regains its
         // cluster's leases: what comes next is to be found at once. In an outage, haste would help nobody.
-        let age = now.elapsedForUse(since: lastGranted)
-        let isMissed = source == nil || age > regular * 3 / 2 || isRegaining
-        guard isMissed, now.elapsedForUse(since: isRegaining ? sourceChanged : lastGranted) < longest * Self.hasteLasts
-        else { return regular }
+        let (age, limit) = (now.elapsedForUse(since: lastGranted), longest * Self.hasteLasts)
+        let isMissed = (source == nil || age > regular * 3 / 2) && age < limit
+        let isNew = isRegaining && now.elapsedForUse(since: sourceChanged) < limit
+        guard isMissed || isNew else { return regular }
         // Large tables are no small work for the controller, which changes them all the time then.
         return min(regular, max(regular / 5, took * 5))
     }

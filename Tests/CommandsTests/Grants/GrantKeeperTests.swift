@@ -260,6 +260,21 @@ struct GrantKeeperTests {
         }
     }
 
+    @Test func `of all behind a name the active one is found, and stayed with`() async throws {
+        let pods = ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]
+        for pod in pods.dropLast() { fake.set(pod, .answers(fake.table("i\(pod)", isActive: false))) }
+        fake.set("10.0.0.3:1", .answers(fake.table("i3")))
+        // In another order each time, as name servers answer.
+        let resolve: GrantKeeper.Resolve = { _ in pods.shuffled().compactMap { GrantAddress($0) } }
+        try await keeping("controllers:1", resolve: resolve) { keeper in
+            try await leads(keeper)
+            for pod in pods { try await fake.waitForAnswer(of: pod) }
+            try await leads(keeper)
+            // Neither went nor came.
+            #expect(lines.withLock { $0.count } == 1)
+        }
+    }
+
     @Test func `a name that leads to nobody any more ends the grant, and is told of`() async throws {
         let pods = Locked(["10.0.0.1:1"])
         fake.set("10.0.0.1:1", .answers(fake.table("i1")))

@@ -133,7 +133,7 @@ final class RollingFleet: Sendable {
     private func startWebhook() throws -> Replica {
         let port = try FreePort.any()
         let webhook = try Replica(
-            ["webhook", "--cluster", "east", "--bind-address", "127.0.0.1:\(port)", "--shutdown-delay", "2s"]
+            ["webhook", "--cluster", "east", "--bind-address", "127.0.0.1:\(port)", "--shutdown-delay", "5s"]
                 + grantPorts.flatMap { ["--grants-address", "127.0.0.1:\($0)"] }, port: port, environment: [:],
             in: directory)
         state.withLock { $0.webhooks.append(webhook) }
