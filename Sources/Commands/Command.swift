@@ -5,7 +5,7 @@ protocol Command {
     static var name: String { get }
     /// What it does, in a few words.
     static var summary: String { get }
-    /// The operands' names, in order; one in brackets may be left out.
+    /// The operands' names, in order; one in brackets may be left out, and the last may come several times (`NAME...`).
     static var operands: [String] { get }
     /// More for its help: paragraphs of plain text.
     static var description: [String] { get }
@@ -57,8 +57,11 @@ package struct ExitCode {
 /// Why a command failed, as one sentence for people: what was tried, what happened, what to do.
 struct CommandFailure: Error, Hashable, CustomStringConvertible {
     let description: String
+    /// What the process ends with.
+    let code: Int32
 
-    init(_ description: String) {
+    init(_ description: String, code: Int32 = ExitCode.failed) {
         self.description = description
+        self.code = code
     }
 }

@@ -7,12 +7,16 @@ package struct Console: Sendable {
     /// Columns of help text when nobody knows the terminal's.
     private static let widthDefault = 100
 
+    /// What the program was called: `leasehold`, or `kubectl leasehold`.
+    package let program: String
     /// The answer: standard output. What is given is written as it is.
     package let out: @Sendable (String) -> Void
     /// Progress, warnings and errors: standard error.
     package let err: @Sendable (String) -> Void
     /// Whether ``out`` is a terminal.
     package let isTerminal: Bool
+    /// Whether ``err`` is a terminal.
+    package let errorIsTerminal: Bool
     /// Columns to wrap at, 80 to 100.
     package let width: Int
     /// The terminal's size at this moment, in characters, when known.
@@ -22,13 +26,16 @@ package struct Console: Sendable {
     package let signals: AsyncStream<Signals.Signal>?
 
     package init(
-        out: @escaping @Sendable (String) -> Void, err: @escaping @Sendable (String) -> Void, isTerminal: Bool = false,
+        program: String = Program.name, out: @escaping @Sendable (String) -> Void,
+        err: @escaping @Sendable (String) -> Void, isTerminal: Bool = false, errorIsTerminal: Bool = false,
         width: Int = 100, size: @escaping @Sendable () -> (columns: Int, lines: Int)? = { nil },
         environment: [String: String] = [:], signals: AsyncStream<Signals.Signal>? = nil
     ) {
+        self.program = program
         self.out = out
         self.err = err
         self.isTerminal = isTerminal
+        self.errorIsTerminal = errorIsTerminal
         self.width = width
         self.size = size
         self.environment = environment
@@ -36,9 +43,10 @@ package struct Console: Sendable {
     }
 
     /// This process's own.
-    package static func process(signals: AsyncStream<Signals.Signal>?) -> Console {
+    package static func process(program: String, signals: AsyncStream<Signals.Signal>?) -> Console {
         Console(
-            out: writeOut, err: Log.stderr, isTerminal: isatty(STDOUT_FILENO) == 1,
+            program: program, out: writeOut, err: Log.stderr, isTerminal: isatty(STDOUT_FILENO) == 1,
+            errorIsTerminal: isatty(STDERR_FILENO) == 1,
             width: terminalSize().map { min(max($0.columns, 80), 100) } ?? widthDefault, size: terminalSize,
             environment: ProcessInfo.processInfo.environment, signals: signals)
     }

@@ -36,8 +36,7 @@ struct ElectionSnapshot {
         self.readAt = readAt
     }
 
-    /// - Throws: ``StoreError``
-    init(reading store: any LeaseStore) async throws {
+    init(reading store: any LeaseStore) async throws(StoreError) {
         let leases = try await store.list(.leases)
         let members = try await store.list(.members)
         self.init(members: members, leases: leases, readAt: Reading.now().realtime / 1000)

@@ -13,6 +13,8 @@ package struct Flag<Options: FlagOptions> {
     let allowed: String
     /// The bounds or choices in short, for help.
     let range: String?
+    /// The words that are allowed, where there are few.
+    let choices: [String]
     /// What holds when the flag is not given, in words; nil: nothing.
     let defaultText: String?
     let isRequired: Bool
@@ -56,6 +58,7 @@ package struct Flag<Options: FlagOptions> {
         placeholder = type.placeholder
         allowed = type.allowed
         range = type.range
+        choices = type.choices
         self.defaultText = defaultText
         isRequired = required
         isRepeatable = false
@@ -79,6 +82,7 @@ package struct Flag<Options: FlagOptions> {
         placeholder = type.placeholder
         allowed = type.allowed
         range = type.range
+        choices = type.choices
         defaultText = list.isEmpty ? nil : list.joined(separator: " ")
         isRequired = required
         isRepeatable = true
@@ -100,6 +104,7 @@ package struct Flag<Options: FlagOptions> {
         placeholder = nil
         allowed = "true or false"
         range = nil
+        choices = ["true", "false"]
         defaultText = nil
         isRequired = false
         isRepeatable = false

@@ -27,7 +27,7 @@ enum HelpCommand: Command {
     }
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
-        let help = HelpText(width: console.width)
+        let help = HelpText(width: console.width, program: console.program)
         guard let name = operands.first else {
             console.out(
                 options.output == .text ? help.program(Program.commands) : help.reference(Program.commands))

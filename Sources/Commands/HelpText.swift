@@ -4,27 +4,29 @@ struct HelpText {
     private static let explanationColumn = 41
 
     let width: Int
+    /// What the program was called.
+    let program: String
 
     func program(_ commands: [any Command.Type]) -> String {
-        var text = "leasehold: one writer per namespace across many Kubernetes clusters\n\n"
-        text += "Usage: leasehold COMMAND [--flag value | --flag=value]...\n\nCommands\n"
+        var text = "\(program): one writer per namespace across many Kubernetes clusters\n\n"
+        text += "Usage: \(program) COMMAND [--flag value | --flag=value]...\n\nCommands\n"
         for command in commands {
             text += entry("  \(command.name)", command.summary, column: 13)
         }
         text += "\n"
         text += paragraph(
-            "leasehold COMMAND --help explains a command and lists its flags. Each flag --long-name has an environment "
+            "\(program) COMMAND --help explains a command and lists its flags. Each flag --long-name has an environment "
                 + "variable LEASEHOLD_LONG_NAME; the flag wins.")
         text += "\nExit codes\n" + exitCodes(ExitCode.shared)
         return text
     }
 
     func command<C: Command>(_ command: C.Type) -> String {
-        var text = paragraph("leasehold \(C.name): \(C.summary)") + "\n"
+        var text = paragraph("\(program) \(C.name): \(C.summary)") + "\n"
         text += "Usage: \(usage(C.self))\n"
         for words in C.description { text += "\n" + paragraph(words) }
         if !C.examples.isEmpty {
-            text += "\nExamples\n" + C.examples.map { "  \($0)\n" }.joined()
+            text += "\nExamples\n" + C.examples.map { "  \(called($0))\n" }.joined()
         }
         for group in C.flags {
             text += "\n\(group.title)\n"
@@ -77,7 +79,13 @@ struct HelpText {
     private func usage<C: Command>(_ command: C.Type) -> String {
         let required = C.flags.flatMap(\.flags).filter(\.isRequired).map { " \(title($0))" }.joined()
         let operands = C.operands.map { " \($0)" }.joined()
-        return "leasehold \(C.name)\(operands)\(required)\(C.flags.isEmpty ? "" : " [flags]")"
+        return "\(program) \(C.name)\(operands)\(required)\(C.flags.isEmpty ? "" : " [flags]")"
+    }
+
+    /// An example, by the name that the program was called.
+    private func called(_ example: String) -> String {
+        let name = "\(Program.name) "
+        return example.hasPrefix(name) ? "\(program) \(example.dropFirst(name.count))" : example
     }
 
     private func title<Options>(_ flag: Flag<Options>) -> String {

@@ -3,36 +3,62 @@ private import Platform
 
 /// The command line: finds the subcommand, parses its flags, runs it and says what went wrong.
 package enum Program {
+    package static let name = "leasehold"
     static let version = "0.1.0"
 
     static var commands: [any Command.Type] {
         [
             RunCommand.self, ControllerCommand.self, WebhookCommand.self, CheckCommand.self, StatusCommand.self,
-            TransferCommand.self, VersionCommand.self,
+            TransferCommand.self, DrainCommand.self, DoctorCommand.self, CompletionCommand.self, VersionCommand.self,
             HelpCommand.self,
         ]
     }
 
     /// The whole life of the process; to be called by its main thread, first of all.
     package static func main() -> Never {
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let called = Called(CommandLine.arguments.first ?? name)
+        let arguments = (called == .completion ? [Completion.command] : []) + CommandLine.arguments.dropFirst()
         let holdsSignals = arguments.first.flatMap(command(named:))?.holdsSignals == true
         let signals = holdsSignals ? Signals() : nil
-        let console = Console.process(signals: signals?.stream)
+        let console = Console.process(program: called.program, signals: signals?.stream)
         Task.detached { exit(await run(arguments, console: console)) }
         signals?.deliver()
         while true { pause() }
+    }
+
+    /// By what name the process was started; the binary is the same.
+    enum Called {
+        case itself
+        /// A plugin of kubectl, which starts `kubectl-NAME` for `kubectl NAME`.
+        case plugin
+        /// What kubectl asks for the completion of a plugin's command line.
+        case completion
+
+        /// - Parameter path: the process's first argument.
+        init(_ path: String) {
+            switch path.split(separator: "/").last {
+            case "kubectl-leasehold": self = .plugin
+            case "kubectl_complete-leasehold": self = .completion
+            default: self = .itself
+            }
+        }
+
+        var program: String { self == .itself ? Program.name : "kubectl \(Program.name)" }
     }
 
     /// - Parameter arguments: without the program's own name.
     /// - Returns: the exit code.
     package static func run(_ arguments: [String], console: Console) async -> Int32 {
         guard let name = arguments.first else {
-            console.err("leasehold: name a command: \(commandNames); leasehold --help explains them\n")
+            console.err(
+                "\(console.program): name a command: \(commandNames); \(console.program) --help explains them\n")
             return ExitCode.usage
         }
         let rest = Array(arguments.dropFirst())
         switch name {
+        case Completion.command:
+            console.out(Completion.answer(rest))
+            return ExitCode.done
         case "--help", "-h":
             return await start(HelpCommand.self, rest, console)
         case "--version":
@@ -41,7 +67,7 @@ package enum Program {
             guard let command = command(named: name) else {
                 let near = Spelling.nearest(to: name, among: commands.map { $0.name })
                 console.err(
-                    "leasehold: unknown command \(Log.quoted(name)); "
+                    "\(console.program): unknown command \(Log.quoted(name)); "
                         + (near.map { "did you mean \($0)?\n" } ?? "allowed: \(commandNames)\n"))
                 return ExitCode.usage
             }
@@ -58,31 +84,33 @@ package enum Program {
             let parser = FlagParser(flags: C.flags.flatMap(\.flags))
             switch try parser.parse(arguments, environment: console.environment) {
             case .help:
-                console.out(HelpText(width: console.width).command(C.self))
+                console.out(HelpText(width: console.width, program: console.program).command(C.self))
                 return ExitCode.done
             case .options(let options, let operands):
-                try check(operands, of: C.self)
+                try check(operands, of: C.self, console.program)
                 return try await C.run(options, operands: operands, console: console)
             }
         } catch let error as UsageError {
-            console.err("leasehold \(C.name): \(TextTable.printable(error.message))\n")
+            console.err("\(console.program) \(C.name): \(TextTable.printable(error.message))\n")
             return ExitCode.usage
         } catch {
             // It may quote a record, and a record anything.
-            console.err("leasehold \(C.name): \(TextTable.printable("\(error)"))\n")
-            return ExitCode.failed
+            console.err("\(console.program) \(C.name): \(TextTable.printable("\(error)"))\n")
+            return (error as? CommandFailure)?.code ?? ExitCode.failed
         }
     }
 
-    private static func check<C: Command>(_ operands: [String], of command: C.Type) throws(UsageError) {
-        if operands.count > C.operands.count {
+    private static func check<C: Command>(
+        _ operands: [String], of command: C.Type, _ program: String
+    ) throws(UsageError) {
+        if operands.count > C.operands.count, C.operands.last?.contains("...") != true {
             let allowed = C.operands.isEmpty ? "flags only" : C.operands.joined(separator: " ") + " and flags"
             throw UsageError("got \(Log.quoted(operands[C.operands.count])) as well; allowed: \(allowed)")
         }
         if operands.count < C.operands.filter({ !$0.hasPrefix("[") }).count {
             let missing = C.operands[operands.count...].joined(separator: " ")
             throw UsageError(
-                "got no \(missing); allowed: leasehold \(C.name) \(C.operands.joined(separator: " ")) [flags]")
+                "got no \(missing); allowed: \(program) \(C.name) \(C.operands.joined(separator: " ")) [flags]")
         }
     }
 }

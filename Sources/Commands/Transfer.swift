@@ -42,22 +42,20 @@ struct Transfer {
                 : "asked: \(target) is to lead \(namespace), which \(asked.holderIdentity) leads now (term \(asked.term))"
         )
 
-        var stage: Stage?
+        var stage: HandoverStage?
         var trouble: String?
         while true {
             do {
                 let record = try await read()
                 trouble = nil
-                let reached = Stage(record, target: target)
+                let reached = HandoverStage(record, target: target)
                 if reached == .done {
                     let seconds = Self.seconds(clock.now - start)
                     return "\(target) leads \(namespace) after \(seconds) (term \(record.term))"
                 }
-                if reached == .cancelled {
+                if case .cancelled = reached {
                     throw CommandFailure(
-                        "somebody else changed the preferred holder of \(namespace) to "
-                            + (record.preferredHolder ?? "nobody")
-                            + " while waiting; ask again if \(target) should lead")
+                        reached.missing(target: target, namespace: namespace) ?? "", code: TransferCommand.notDone)
                 }
                 if reached != stage, let line = reached.progress(target: target) { report(line) }
                 stage = reached
@@ -70,7 +68,8 @@ struct Transfer {
         }
         throw CommandFailure(
             "not done after \(Self.seconds(timeout)): " + (try await missing(stage, target: target, trouble: trouble))
-                + " The request stays in the record until it is fulfilled or cleared with --clear.")
+                + " The request stays in the record until it is fulfilled or cleared with --clear.",
+            code: TransferCommand.notDone)
     }
 
     /// Takes the preference back, whoever it names.
@@ -87,7 +86,12 @@ struct Transfer {
     // MARK: - Asking
 
     private func requireLive(_ target: String) async throws {
-        let snapshot = ElectionSnapshot(members: try await store.list(.members), leases: [], readAt: 0)
+        try Self.requireLive(
+            target, in: ElectionSnapshot(members: try await store.list(.members), leases: [], readAt: 0))
+    }
+
+    /// - Throws: ``CommandFailure`` when `target` does not say that it takes part.
+    static func requireLive(_ target: String, in snapshot: ElectionSnapshot) throws(CommandFailure) {
         if snapshot.member(target)?.state == .live { return }
         let found =
             switch snapshot.members.first(where: { $0.cluster == target })?.record {
@@ -125,56 +129,15 @@ struct Transfer {
 
     // MARK: - Waiting
 
-    private enum Stage: Equatable {
-        case unanswered(holder: String)
-        case wanted(holder: String)
-        case free
-        case cancelled
-        case done
-
-        init(_ record: LeaseRecord, target: String) {
-            if record.holderIdentity == target {
-                self = .done
-            } else if record.preferredHolder != target {
-                self = .cancelled
-            } else if record.isFree {
-                self = .free
-            } else if record.wantedBy == target {
-                self = .wanted(holder: record.holderIdentity)
-            } else {
-                self = .unanswered(holder: record.holderIdentity)
-            }
-        }
-
-        func progress(target: String) -> String? {
-            switch self {
-            case .unanswered: "waiting for \(target) to say that it wants it"
-            case .wanted(let holder): "\(target) wants it; waiting for \(holder) to give it back"
-            case .free: "it is free; waiting for \(target) to claim it"
-            case .cancelled, .done: nil
-            }
-        }
-    }
-
     /// What the handover waits for, as a sentence.
-    private func missing(_ stage: Stage?, target: String, trouble: String?) async throws -> String {
+    private func missing(_ stage: HandoverStage?, target: String, trouble: String?) async throws -> String {
         if let trouble { return "the store cannot be read: \(trouble)." }
         let member = (try? await ElectionSnapshot(reading: store))?.member(target)
         if member?.state != .live { return "\(target) has left the election meanwhile." }
-        switch stage {
-        case .unanswered:
-            return "\(target) has not said that it wants \(namespace). Is it running, and does it compete for this "
-                + "namespace?"
-        case .wanted(let holder):
-            return "\(holder) has not given it back. If it is down, its lease ends by itself."
-        case .free:
-            return "\(target) has not claimed it, though it is free. Is \(target) running?"
-        case .cancelled, .done, nil:
-            return "the record was not read in time."
-        }
+        return stage?.missing(target: target, namespace: namespace) ?? "the record was not read in time."
     }
 
-    private static func seconds(_ duration: Duration) -> String {
+    static func seconds(_ duration: Duration) -> String {
         let tenths = duration.nanoseconds / 100_000_000
         return "\(tenths / 10).\(tenths % 10) s"
     }

@@ -11,6 +11,8 @@ struct ValueType<Value> {
     /// - Returns: nil when the text is not allowed.
     let parse: (String) -> Value?
     let format: (Value) -> String
+    /// The words that are allowed, where there are few.
+    var choices: [String] = []
 }
 
 extension ValueType where Value == String {
@@ -90,6 +92,7 @@ extension ValueType where Value: RawRepresentable & CaseIterable, Value.RawValue
         let names = Value.allCases.map(\.rawValue)
         return ValueType(
             placeholder: placeholder, allowed: "one of \(names.joined(separator: ", "))",
-            range: names.joined(separator: "|"), parse: { Value(rawValue: $0) }, format: { $0.rawValue })
+            range: names.joined(separator: "|"), parse: { Value(rawValue: $0) }, format: { $0.rawValue }, choices: names
+        )
     }
 }

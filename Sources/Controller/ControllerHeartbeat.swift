@@ -4,8 +4,8 @@ internal import Kubernetes
 
 /// The `coordination.k8s.io` Lease that is renewed with every heartbeat the store acknowledged, so that in-cluster clients
 /// can tell a live status from a stale one; between them, reads that show whether the API server answers.
-struct ControllerHeartbeat: Sendable {
-    static let name = "leader-election-controller"
+package struct ControllerHeartbeat: Sendable {
+    package static let name = "leader-election-controller"
 
     enum Beat: Hashable, Sendable {
         /// The heartbeat of this moment was acknowledged.

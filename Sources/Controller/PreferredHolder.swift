@@ -46,6 +46,16 @@ package enum PreferredHolder {
     package static func set(
         _ target: String?, of namespace: String, in store: any LeaseStore
     ) async throws(Failure) -> Outcome {
+        let record = try await write(target, of: namespace, in: store)
+        return Outcome(record: record, isNoticed: try await rewriteNotice(in: store))
+    }
+
+    /// Changes only the wish, by compare-and-swap; ``rewriteNotice(in:)`` then makes every cluster look, once for many.
+    ///
+    /// - Returns: the record as it is now.
+    package static func write(
+        _ target: String?, of namespace: String, in store: any LeaseStore
+    ) async throws(Failure) -> LeaseRecord {
         for _ in 0..<attemptsMax {
             let (found, name, version) = try await read(namespace, in: store)
             var record = found
@@ -62,7 +72,7 @@ package enum PreferredHolder {
                     }
                 }
             }
-            return Outcome(record: record, isNoticed: try await rewriteNotice(in: store))
+            return record
         }
         throw .contested(namespace: namespace)
     }
@@ -88,7 +98,10 @@ package enum PreferredHolder {
         }
     }
 
-    private static func rewriteNotice(in store: any LeaseStore) async throws(Failure) -> Bool {
+    /// Makes every cluster list the leases.
+    ///
+    /// - Returns: whether it could be done; else each notices at its next re-list.
+    package static func rewriteNotice(in store: any LeaseStore) async throws(Failure) -> Bool {
         for _ in 0..<attemptsMax {
             do throws(StoreError) {
                 let version = try await store.read(.notice)?.version

@@ -11,6 +11,8 @@ struct APICall: Sendable {
     var isList = false
     var body: [UInt8]?
     var contentType: String?
+    /// Beside those that every call has.
+    var headers: [HTTPRequest.Header] = []
     /// The API server itself gives up after a minute at the latest; nothing here can wait so long.
     var timeout = Duration.seconds(15)
     /// An object has at most 3 MiB (the API server's limit on requests).
@@ -31,6 +33,7 @@ struct APICall: Sendable {
     func request(to server: String, authorization: String?) -> HTTPRequest {
         var headers = [HTTPRequest.Header("Accept", accept)]
         if let contentType { headers.append(HTTPRequest.Header("Content-Type", contentType)) }
+        headers += self.headers
         if let authorization { headers.append(HTTPRequest.Header("Authorization", authorization)) }
         return HTTPRequest(
             method, server + path.text, headers: headers, body: body, timeout: timeout,

@@ -4,6 +4,9 @@ struct APIPath: Hashable, Sendable {
     private(set) var path: String
     private var query = ""
 
+    /// What lies outside all kinds, such as `/version`.
+    init(plain path: String) { self.path = path }
+
     /// All objects of a kind.
     ///
     /// - Parameter namespace: nil: of all namespaces. Of no account for a kind without namespaces.

@@ -269,8 +269,27 @@ struct ProgramTests {
         (["statsu"], "leasehold: unknown command \"statsu\"; did you mean status?\n"),
         (["frobnicate"], "leasehold: unknown command \"frobnicate\"; allowed: \(Program.commandNames)\n"),
         (["version", "x"], "leasehold version: got \"x\" as well; allowed: flags only\n"),
-        (["transfer"], "leasehold transfer: got no NAMESPACE; allowed: leasehold transfer NAMESPACE [flags]\n"),
-        (["transfer", "a", "b"], "leasehold transfer: got \"b\" as well; allowed: NAMESPACE and flags\n"),
+        (
+            ["check"],
+            "leasehold check: --cluster got nothing and has no default; allowed: \(ValueType.name("").allowed)\n"
+        ),
+        (["drain"], "leasehold drain: got no CLUSTER; allowed: leasehold drain CLUSTER [flags]\n"),
+        (["drain", "a", "b"], "leasehold drain: got \"b\" as well; allowed: CLUSTER and flags\n"),
+        (["drain", "a", "--to=a"], "leasehold drain: --to got a, the cluster to drain; allowed: another one\n"),
+        (
+            ["transfer", "--to=a"],
+            "leasehold transfer: got no namespace; allowed: one of NAMESPACE..., --selector and --all\n"
+        ),
+        (
+            ["transfer", "a", "b", "--all", "--to=a"],
+            "leasehold transfer: got namespaces in 2 ways; allowed: one of NAMESPACE..., --selector and --all\n"
+        ),
+        (["completion", "tcsh"], "leasehold completion: SHELL got \"tcsh\"; allowed: one of bash, zsh, fish\n"),
+        (
+            ["doctor"],
+            "leasehold doctor: got neither a store nor an API server to try; allowed: --lease-storage-bucket or --store, "
+                + "--kubeconfig or --context, or both\n"
+        ),
         (["help", "nothing"], "leasehold help: unknown command \"nothing\"; allowed: \(Program.commandNames)\n"),
         (["transfer", "a"], "leasehold transfer: --to got nothing; allowed: --to CLUSTER, or --clear\n"),
         (

@@ -10,7 +10,7 @@ struct StatusTests {
     ) async throws -> StatusReport {
         let snapshot = ElectionSnapshot(
             members: try await store.list(.members), leases: try await store.list(.leases), readAt: now)
-        return StatusReport(snapshot: snapshot, cluster: cluster, namespaces: namespaces)
+        return StatusReport(document: StatusDocument(snapshot, cluster: cluster, namespaces: namespaces))
     }
 
     private func election() async throws -> MemoryStore {
@@ -68,9 +68,9 @@ struct StatusTests {
         try await store.put(.made("east", renewed: noon))
         try await store.put(.made(holder: "east"), of: "team-a")
         // 15 s less 1 %.
-        #expect(try await report(store, at: noon + 14_849_999).snapshot.isLed("team-a"))
+        #expect(try await report(store, at: noon + 14_849_999).document.areLed(["team-a"]))
         let late = try await report(store, at: noon + 14_850_000)
-        #expect(!late.snapshot.isLed("team-a"))
+        #expect(!late.document.areLed(["team-a"]))
         #expect(late.text.contains("  over"))
         #expect(late.text.contains(/east +silent/))
     }
@@ -80,7 +80,7 @@ struct StatusTests {
         try await store.put(.made("east", incarnation: "run-2"))
         try await store.put(.made(holder: "east"), of: "team-a")
         let report = try await report(store)
-        #expect(!report.snapshot.isLed("team-a"))
+        #expect(!report.document.areLed(["team-a"]))
         #expect(report.text.contains("restarted"))
     }
 
@@ -92,16 +92,18 @@ struct StatusTests {
     }
 
     @Test func `writes JSON with the same facts`() async throws {
-        let json = try await report(
+        let document = try await report(
             try await election(), cluster: "east", namespaces: ["team-a", "team-b", "team-d", "team-x"]
-        ).json(pretty: false)
+        ).document
+        let json = try DocumentText.json(document, pretty: false)
         #expect(
             json == #"{"leases":["#
                 + #"{"acquireTime":"2026-01-31T11:59:00.000000Z","isLed":true,"isOurs":true,"leader":"east","#
                 + #""leaseDurationSeconds":15,"namespace":"team-a","state":"held","term":1700000000,"#
-                + #""windowLeftSeconds":12.85},"#
+                + #""transitions":3,"window":"open","windowLeftSeconds":12.85},"#
                 + #"{"acquireTime":"2026-01-31T11:59:00.000000Z","isLed":false,"isOurs":false,"leader":"west","#
-                + #""leaseDurationSeconds":15,"namespace":"team-b","preferredHolder":"east","state":"held","term":7},"#
+                + #""leaseDurationSeconds":15,"namespace":"team-b","preferredHolder":"east","state":"held","term":7,"#
+                + #""transitions":3,"window":"handover"},"#
                 + #"{"isLed":false,"isOurs":false,"namespace":"team-d","problem":"the field \"holderIdentity\" has a "#
                 + #"wrong type","state":"unreadable"},"#
                 + #"{"isLed":false,"namespace":"team-x","state":"absent"}],"#
@@ -109,7 +111,7 @@ struct StatusTests {
                 + #""renewedSecondsAgo":2,"state":"live","uid":"uid-east"},"#
                 + #"{"cluster":"west","incarnation":"run-west","renewTime":"2026-01-31T11:58:30.000000Z","#
                 + #""renewedSecondsAgo":90,"state":"handover","uid":"uid-west"}],"#
-                + #""readTime":"2026-01-31T12:00:00.000000Z"}"# + "\n")
+                + #""readTime":"2026-01-31T12:00:00.000000Z","source":"store"}"# + "\n")
     }
 
     @Test func `ends with code 3 when a namespace that was named has no leader`() async throws {

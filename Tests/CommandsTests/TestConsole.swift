@@ -9,10 +9,14 @@ final class TestConsole: Sendable {
     var out: String { written.withLock { $0.out } }
     var err: String { written.withLock { $0.err } }
 
-    func console(isTerminal: Bool = false, width: Int = 100, environment: [String: String] = [:]) -> Console {
+    func console(
+        program: String = Program.name, isTerminal: Bool = false, errorIsTerminal: Bool = false, width: Int = 100,
+        environment: [String: String] = [:]
+    ) -> Console {
         Console(
-            out: { text in self.written.withLock { $0.out += text } },
-            err: { text in self.written.withLock { $0.err += text } }, isTerminal: isTerminal, width: width,
+            program: program, out: { text in self.written.withLock { $0.out += text } },
+            err: { text in self.written.withLock { $0.err += text } }, isTerminal: isTerminal,
+            errorIsTerminal: errorIsTerminal, width: width,
             environment: environment)
     }
 }

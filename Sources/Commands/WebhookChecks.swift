@@ -1,0 +1,156 @@
+internal import Election
+private import FoundationEssentials
+internal import Kubernetes
+private import Platform
+internal import TLS
+
+/// What the guard needs: a registration that says no when nobody answers, a certificate, and a webhook that is reached.
+struct WebhookChecks {
+    static let names = ["webhook-configuration", "webhook-certificate", "webhook-reachable"]
+
+    let options: DoctorCommand.Options
+    let client: KubernetesClient
+    let environment: [String: String]
+
+    func examine() async -> [Finding] {
+        let name = options.webhookConfiguration
+        let registration: WebhookRegistration
+        do throws(KubernetesError) {
+            registration = try await client.read(WebhookRegistration.self, name)
+        } catch {
+            let rest = Self.names.dropFirst().map { Finding.skipped($0, "the registration cannot be read") }
+            switch error.code {
+            case .notFound:
+                return [
+                    .failed(
+                        Self.names[0], "there is no ValidatingWebhookConfiguration \(name): nothing is guarded",
+                        "kubectl apply -k config/webhook, with your own rules; check --webhook-configuration")
+                ] + rest
+            default: return [.failed(Self.names[0], "\(error)")] + rest
+            }
+        }
+        let labels: [String: String]
+        do throws(KubernetesError) {
+            let namespace = try await client.read(NamespaceObject.self, options.kubernetes.systemNamespace)
+            labels = namespace.metadata.labels ?? [:]
+        } catch {
+            // As Kubernetes labels each since 1.21.
+            labels = ["kubernetes.io/metadata.name": options.kubernetes.systemNamespace]
+        }
+        async let certificate = certificates(of: registration)
+        async let answer = WebhookTrial(client: client, registration: registration).finding(Self.names[2])
+        return [Self.judge(registration, systemLabels: labels, options)] + [await certificate, await answer]
+    }
+
+    /// - Parameter systemLabels: the labels of the namespace that Leasehold itself runs in.
+    static func judge(
+        _ registration: WebhookRegistration, systemLabels: [String: String], _ options: DoctorCommand.Options
+    ) -> Finding {
+        let (check, name) = (names[0], options.webhookConfiguration)
+        let webhooks = registration.webhooks ?? []
+        var faults: [String] = webhooks.isEmpty ? ["it has no webhook"] : []
+        for webhook in webhooks {
+            let place = webhooks.count > 1 ? "\(webhook.name): " : ""
+            if webhook.failurePolicy != "Fail" {
+                faults.append("\(place)failurePolicy is \(webhook.failurePolicy ?? "not set") and must be Fail")
+            }
+            let isEmpty = { (list: [String]?) in list?.isEmpty ?? true }
+            let rules = webhook.rules ?? []
+            if rules.isEmpty || rules.contains(where: { isEmpty($0.resources) || isEmpty($0.operations) }) {
+                faults.append("\(place)its rules guard nothing")
+            }
+            if webhook.namespaceSelector?.matches(systemLabels) ?? true {
+                faults.append(
+                    "\(place)it guards Leasehold's own namespace, \(options.kubernetes.systemNamespace), and could lock itself "
+                        + "out: leave that out by namespaceSelector")
+            }
+            if webhook.sideEffects != "None" {
+                faults.append("\(place)sideEffects must be None, or dry-runs are refused")
+            }
+            if webhook.admissionReviewVersions?.contains("v1") != true {
+                faults.append("\(place)admissionReviewVersions lacks v1")
+            }
+        }
+        guard faults.isEmpty else {
+            return .failed(
+                check, "\(name): \(faults.joined(separator: "; "))",
+                "mend it after config/webhook/validating_webhook.yaml")
+        }
+        let rules = webhooks.flatMap { $0.rules ?? [] }
+        let guarded = rules.flatMap { rule in (rule.resources ?? []).map { "\($0).\(rule.apiGroups?.first ?? "")" } }
+        return .ok(
+            check, "\(name) guards \(guarded.prefix(4).joined(separator: ", "))\(guarded.count > 4 ? ", ..." : "")")
+    }
+
+    // MARK: - The certificate
+
+    private func certificates(of registration: WebhookRegistration) async -> Finding {
+        let check = Self.names[1]
+        guard let webhook = registration.webhooks?.first else { return .skipped(check, "there is no webhook") }
+        guard let bundle = webhook.clientConfig.authorities else {
+            return .failed(
+                check, "the caBundle of \(webhook.name) is empty: the API server trusts no webhook",
+                "start the controller, which writes it; with cert-manager, look at its CA injector")
+        }
+        let now = Reading.now().realtime / 1000
+        let authorities: [Certificate]
+        do throws(TLSError) {
+            authorities = try Certificate.all(pem: bundle.span, source: "the caBundle of \(webhook.name)")
+        } catch {
+            return .failed(check, "\(error)", "start the controller, which writes it anew")
+        }
+        guard authorities.contains(where: { $0.validity.notBefore <= now && now < $0.validity.notAfter }) else {
+            return .failed(
+                check, "no authority in the caBundle of \(webhook.name) is valid now",
+                "start the controller, which writes it anew; check this machine's clock")
+        }
+        guard let endpoint = Endpoint(webhook.clientConfig, environment: environment) else {
+            return .skipped(
+                check,
+                "the caBundle holds \(authorities.count) authorities, one of them valid; the Service cannot be reached from "
+                    + "outside the cluster, so its certificate was not looked at: run this in a pod")
+        }
+        do {
+            let leaf = try await ServingProbe.certificate(of: endpoint, trusting: authorities)
+            return Self.judge(leaf, of: endpoint, at: now, check)
+        } catch {
+            return .failed(
+                check, "\(endpoint) does not prove to be the webhook: \(error)",
+                "look at the webhook's log, and at who may write its certificate and the caBundle")
+        }
+    }
+
+    /// - Parameter now: microseconds since 1970.
+    static func judge(_ leaf: Certificate, of endpoint: Endpoint, at now: Int64, _ check: String) -> Finding {
+        let day: Int64 = 86_400 * 1_000_000
+        let left = (leaf.validity.notAfter - now) / day
+        let life = leaf.validity.notAfter - leaf.validity.notBefore
+        let until = Timestamp.format(microseconds: leaf.validity.notAfter).prefix(10)
+        let found = "\(endpoint) serves a certificate that the caBundle trusts, good until \(until) (\(left) days)"
+        // Renewed at two thirds of its life: what is left of the last sixth says that nobody renews it.
+        return (leaf.validity.notAfter - now) < life / 6
+            ? .warning(check, found, "it should have been renewed by now: look at the controller's log")
+            : .ok(check, found)
+    }
+}
+
+/// Where a webhook is served.
+struct Endpoint: Hashable, CustomStringConvertible {
+    let host: String
+    let port: UInt16
+
+    /// - Returns: nil for a Service, outside the cluster.
+    init?(_ config: WebhookConfigurationObject.ClientConfig, environment: [String: String]) {
+        if let service = config.service {
+            guard KubernetesCredentials.isInCluster(environment: environment) else { return nil }
+            host = "\(service.name).\(service.namespace).svc"
+            port = UInt16(clamping: service.port ?? 443)
+        } else {
+            guard let url = config.url.flatMap({ URL(string: $0) }), let host = url.host() else { return nil }
+            self.host = host
+            port = UInt16(clamping: url.port ?? 443)
+        }
+    }
+
+    var description: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+}
