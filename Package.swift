@@ -74,7 +74,10 @@ let package = Package(
         tests("ControllerTests", ["Controller", "TLS", "Support"]),
         tests(
             "CommandsTests",
-            ["Commands", "Controller", "Election", "HTTP", "Storage", "TLS", "Webhook", "leasehold", "Support"]),
+            [
+                "Commands", "Controller", "Election", "HTTP", "Kubernetes", "Storage", "TLS", "Webhook", "leasehold",
+                "Support",
+            ]),
         tests(
             "EndToEndTests",
             [

@@ -73,7 +73,7 @@ enum DrainCommand: Command {
             return ExitCode.done
         }
         var failures = 0
-        for round in 1...roundsMax where !plan.isEmpty {
+        for _ in 1...roundsMax where !plan.isEmpty && failures == 0 {
             var progress = TransferProgress(total: plan.moves.count, console: console)
             let batch = TransferBatch(store: store, timeout: options.timeout, pollInterval: pollInterval) {
                 progress.take($0)
@@ -83,7 +83,6 @@ enum DrainCommand: Command {
             if !plan.moves.isEmpty { progress.end() }
             console.out(result.done.sorted().map { "\($0)\n" }.joined())
             failures += unclear + result.failures
-            guard failures == 0, round < roundsMax else { break }
             plan = plan.next(try await StatusCommand.snapshot(of: store))
         }
         if failures > 0 || !plan.isEmpty {

@@ -39,6 +39,12 @@ struct TransferBatch {
         var stage: HandoverStage?
     }
 
+    /// What a look at a handover told.
+    private enum Step {
+        case waits(Pending)
+        case ended(Event)
+    }
+
     /// Reports the end of each move once.
     ///
     /// - Returns: the namespaces that their targets lead now, and how many are not led as asked.
@@ -47,41 +53,38 @@ struct TransferBatch {
         var pending: [String: Pending] = [:]
         var (done, failures) = ([String](), 0)
         var progressAt = ContinuousClock.now
-        func end(_ event: Event) {
-            switch event {
-            case .done(let namespace, _, _, _):
-                done.append(namespace)
+        func apply(_ step: Step, to namespace: String) {
+            switch step {
+            case .waits(let move): pending[namespace] = move
+            case .ended(let event):
+                if case .done = event { done.append(namespace) } else { failures += 1 }
                 pending[namespace] = nil
-            case .failed(let namespace, _):
-                failures += 1
-                pending[namespace] = nil
-            case .note: break
+                progressAt = .now
+                report(event)
             }
-            progressAt = .now
-            report(event)
         }
 
         let targets = Dictionary(moves.map { ($0.namespace, $0.targets) }, uniquingKeysWith: { first, _ in first })
         try await ask(moves.map { ($0.namespace, $0.targets.first) }) { namespace, answer in
-            take(answer, of: namespace, (targets[namespace] ?? [])[...], &pending, end)
+            apply(Self.step(answer, namespace, (targets[namespace] ?? [])[...]), to: namespace)
         }
         var trouble: String?
         while !pending.isEmpty {
             do throws(StoreError) {
                 let records = Dictionary(
                     try await store.list(.leases).map { ($0.name.name, $0.body) },
-                    uniquingKeysWith: { first, _ in first })
+                    uniquingKeysWith: { first, _ in first }
+                )
                 trouble = nil
                 for (namespace, move) in pending.sorted(by: { $0.key < $1.key }) {
-                    judge(namespace, move, records[namespace], &pending, end)
+                    apply(Self.step(records[namespace], namespace, move), to: namespace)
                 }
             } catch {
                 // May pass; the wait is bounded anyhow.
                 trouble = error.reason
             }
-            try await askNext(&pending, end)
-            if pending.isEmpty { break }
-            guard ContinuousClock.now - progressAt < timeout else { break }
+            for (namespace, step) in try await askNext(pending) { apply(step, to: namespace) }
+            if pending.isEmpty || ContinuousClock.now - progressAt >= timeout { break }
             try await Task.sleep(for: pollInterval)
         }
         for (namespace, move) in pending.sorted(by: { $0.key < $1.key }) {
@@ -89,7 +92,7 @@ struct TransferBatch {
                 trouble.map { "the store cannot be read: \($0)" }
                 ?? move.stage?.missing(target: move.targets.first ?? "", namespace: namespace)
                 ?? "the record was not read in time."
-            end(.failed(namespace: namespace, "not done in time: \(reason)"))
+            apply(.ended(.failed(namespace: namespace, "not done in time: \(reason)")), to: namespace)
         }
         return (done, failures)
     }
@@ -175,61 +178,53 @@ struct TransferBatch {
         }
     }
 
-    private func take(
-        _ answer: Answer, of namespace: String, _ targets: ArraySlice<String>, _ pending: inout [String: Pending],
-        _ end: (Event) -> Void
-    ) {
+    private static func step(_ answer: Answer, _ namespace: String, _ targets: ArraySlice<String>) -> Step {
         switch answer {
-        case .failure(let error): end(.failed(namespace: namespace, "\(error)"))
+        case .failure(let error): return .ended(.failed(namespace: namespace, "\(error)"))
         case .success(let record):
-            if let target = targets.first, record.holderIdentity == target {
-                end(.done(namespace: namespace, target: target, term: record.term, waited: false))
-            } else {
-                pending[namespace] = Pending(targets: targets, askedAt: .now)
+            guard let target = targets.first, record.holderIdentity == target else {
+                return .waits(Pending(targets: targets, askedAt: .now))
             }
+            return .ended(.done(namespace: namespace, target: target, term: record.term, waited: false))
         }
     }
 
     // MARK: - Following
 
-    private func judge(
-        _ namespace: String, _ move: Pending, _ body: [UInt8]?, _ pending: inout [String: Pending],
-        _ end: (Event) -> Void
-    ) {
-        guard let target = move.targets.first else { return }
-        guard let body else {
-            return end(.failed(namespace: namespace, "its lease record has been deleted; somebody else did that"))
-        }
+    /// - Parameter body: of the lease record as it is now.
+    private static func step(_ body: [UInt8]?, _ namespace: String, _ move: Pending) -> Step {
+        func failed(_ reason: String) -> Step { .ended(.failed(namespace: namespace, reason)) }
+        guard let target = move.targets.first else { return failed("nobody is to lead it") }
+        guard let body else { return failed("its lease record has been deleted; somebody else did that") }
         guard let record = try? LeaseRecord(parsing: body) else {
-            return end(
-                .failed(
-                    namespace: namespace, "leases/\(namespace) is no lease record any more; repair or delete the object"
-                ))
+            return failed("leases/\(namespace) is no lease record any more; repair or delete the object")
         }
         let stage = HandoverStage(record, target: target)
         switch stage {
-        case .done: end(.done(namespace: namespace, target: target, term: record.term, waited: true))
-        case .cancelled:
-            end(.failed(namespace: namespace, stage.missing(target: target, namespace: namespace) ?? ""))
-        case .unanswered, .wanted, .free: pending[namespace]?.stage = stage
+        case .done: return .ended(.done(namespace: namespace, target: target, term: record.term, waited: true))
+        case .cancelled: return failed(stage.missing(target: target, namespace: namespace) ?? "")
+        case .unanswered, .wanted, .free:
+            var move = move
+            move.stage = stage
+            return .waits(move)
         }
     }
 
     /// Asks the next cluster for what the one before has not answered.
-    private func askNext(_ pending: inout [String: Pending], _ end: (Event) -> Void) async throws {
+    private func askNext(_ pending: [String: Pending]) async throws -> [(String, Step)] {
         let late = pending.filter { _, move in
             guard case .unanswered = move.stage, move.targets.count > 1 else { return false }
             return ContinuousClock.now - move.askedAt >= answerTimeout
         }
-        if late.isEmpty { return }
         for (namespace, move) in late.sorted(by: { $0.key < $1.key }) {
-            report(
-                .note(
-                    "\(move.targets.first ?? "") does not say that it wants \(namespace); asks \(move.targets[move.targets.startIndex + 1])"
-                ))
+            let (one, next) = (move.targets.first ?? "", move.targets.dropFirst().first ?? "")
+            report(.note("\(one) does not say that it wants \(namespace); asks \(next)"))
         }
+        var steps: [(String, Step)] = []
         try await ask(late.map { ($0.key, $0.value.targets.dropFirst().first) }) { namespace, answer in
-            take(answer, of: namespace, late[namespace]?.targets.dropFirst() ?? [], &pending, end)
+            let targets = late[namespace]?.targets.dropFirst() ?? []
+            steps.append((namespace, Self.step(answer, namespace, targets)))
         }
+        return steps
     }
 }

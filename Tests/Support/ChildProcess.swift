@@ -62,18 +62,19 @@ package final class ChildProcess: Sendable {
         (self.pid, self.code, self.end) = (pid, code, end)
     }
 
-    /// The built `leasehold`.
+    /// The built `leasehold`, beside this program's own executable, where SwiftPM builds everything.
     package convenience init(
         leasehold arguments: [String], environment: [String: String] = [:], log: String? = nil,
         in directory: TemporaryDirectory
     ) throws {
-        try self.init(try Self.leasehold(), arguments, environment: environment, log: log, in: directory)
+        try self.init(
+            "\(Self.productDirectory())/leasehold", arguments, environment: environment, log: log, in: directory)
     }
 
-    /// The path of the built `leasehold`: beside this program's own executable, where SwiftPM builds everything.
-    package static func leasehold() throws -> String {
+    /// Where SwiftPM builds everything.
+    package static func productDirectory() throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/leasehold"
+        return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
     }
 
     deinit {
