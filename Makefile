@@ -6,7 +6,7 @@ SHELL := /bin/bash
 RELEASE := .build/release/leasehold
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl
+TEST_PACKAGES := openssl prometheus
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 # Their files are in the image too; Dockerfile reads these lists.
@@ -32,6 +32,9 @@ export PREFIX SYSCONFDIR DESTDIR
 BINARY ?= $(RELEASE)
 # For `make clusters`: their names.
 CLUSTERS ?= east west
+# For `make rolling`: how many rolling updates of each kind, and flags of the controllers, such as `--grant-duration 5s`.
+ROLLS ?= 8
+ROLLS_FLAGS ?=
 # For `make chaos`: how long, and the seed of another run to have its faults again.
 SECONDS ?= 600
 SEED ?=
@@ -107,6 +110,12 @@ chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=
 	$(BUILD_RELEASE) --product leasehold-chaos
 	$(BUILD_RELEASE) --product leasehold-wall-clock
 	@exec .build/release/leasehold-chaos $(SECONDS) '$(SEED)'
+
+.PHONY: rolling
+rolling: ## Measures rolling updates of controllers and webhooks under load: ROLLS=8 ROLLS_FLAGS='--grant-duration 5s'.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	swift build --build-tests --no-color-diagnostics
+	@LEASEHOLD_ROLLS='$(ROLLS)' LEASEHOLD_ROLLS_FLAGS='$(ROLLS_FLAGS)' swift test --skip-build --filter '^EndToEndTests\.RollingTests'
 
 .PHONY: demo
 demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail over, in under a minute.

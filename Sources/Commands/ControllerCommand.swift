@@ -61,7 +61,8 @@ enum ControllerCommand: Command {
         }
         let node = Node(
             cluster: cluster, options: options.process, console: console, log: log, controller: controller,
-            granting: GrantServing(options.grantsAddress, certificate, controller: controller), authority: authority)
+            authority: authority,
+            granting: GrantServing(options.grantsAddress, certificate, controller: controller))
         try await node.run()
         return ExitCode.done
     }

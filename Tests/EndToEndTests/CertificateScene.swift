@@ -41,6 +41,8 @@ final class CertificateScene: Sendable {
     let webhooks: [Webhook]
     let client: KubernetesClient
     private let grantPorts: [UInt16]
+    /// The kubeconfig of the controllers.
+    private let account: String
     private let directory: TemporaryDirectory
     private let processes = Locked<[(name: String, process: ChildProcess)]>([])
     private let kubelets = Locked<[Task<Void, Never>]>([])
@@ -61,6 +63,7 @@ final class CertificateScene: Sendable {
                 environment: ["HOME": directory.path, "PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""]),
             log: Log { _ in })
         try await plane.installLeasehold(servingAt: webhooks[0].port)
+        account = try await plane.leaseholdAccount()
         operatorOfTeamA = try await plane.serviceAccount("guestbook-operator", in: "team-a")
     }
 
@@ -68,7 +71,7 @@ final class CertificateScene: Sendable {
         let scene = try await CertificateScene(ControlPlane.start("east"))
         try await scene.askBothWebhooks()
         try await scene.grantRights()
-        for number in 0...1 { try await scene.startController(number) }
+        for number in 0...1 { try scene.startController(number) }
         for number in 0...1 { try await scene.startWebhook(number) }
         return scene
     }
@@ -112,14 +115,18 @@ final class CertificateScene: Sendable {
                 """)
     }
 
-    private func startController(_ number: Int) async throws {
-        try await start(
+    /// - Parameter number: 0 and 1 for those that webhooks ask.
+    @discardableResult
+    func startController(_ number: Int, healthPort: UInt16 = 0) throws -> ChildProcess {
+        let port = number < grantPorts.count ? grantPorts[number] : try FreePort.any()
+        return try start(
             "controller \(number)",
             [
-                "controller", "--cluster", "east", "--kubeconfig", plane.leaseholdAccount(), "--store",
+                "controller", "--cluster", "east", "--kubeconfig", account, "--store",
                 "file://\(directory.file("store"))", "--state-directory", directory.file("state-\(number)"),
-                "--grants-bind-address", "127.0.0.1:\(grantPorts[number])", "--authority-secret", Self.authority,
-                "--webhook-tls-name", "127.0.0.1",
+                "--grants-bind-address", "127.0.0.1:\(port)", "--authority-secret", Self.authority,
+                "--webhook-tls-name", "127.0.0.1", "--health-probe-bind-address",
+                healthPort == 0 ? "0" : "127.0.0.1:\(healthPort)",
             ] + Self.patience + Self.lifetimes)
     }
 
@@ -146,23 +153,26 @@ final class CertificateScene: Sendable {
             FileManager.default.fileExists(atPath: webhook.tls.file("tls.crt"))
                 && FileManager.default.fileExists(atPath: webhook.grants.file("tls.crt"))
         }
-        try await start(
+        try start(
             "webhook \(number)",
             [
-                "webhook", "--cluster", "east", "--bind-address", "127.0.0.1:\(webhook.port)",
+                "webhook", "--health-probe-bind-address", "0", "--cluster", "east", "--bind-address",
+                "127.0.0.1:\(webhook.port)",
                 "--tls-certificate", webhook.tls.file("tls.crt"), "--tls-key", webhook.tls.file("tls.key"),
                 "--grants-ca-file", webhook.grants.file("ca.crt"), "--grants-cert-file",
                 webhook.grants.file("tls.crt"), "--grants-key-file", webhook.grants.file("tls.key"),
             ] + grantPorts.flatMap { ["--grants-address", "127.0.0.1:\($0)"] })
     }
 
-    private func start(_ name: String, _ arguments: [String]) async throws {
+    @discardableResult
+    private func start(_ name: String, _ arguments: [String]) throws -> ChildProcess {
         let process = try ChildProcess(
-            leasehold: arguments + ["--health-probe-bind-address", "0", "--metrics-bind-address", "127.0.0.1:0"],
+            leasehold: arguments + ["--metrics-bind-address", "127.0.0.1:0"],
             // For kubectl, by which kubeconfigs are read.
             environment: ["HOME": directory.path, "PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""],
             in: directory)
         processes.withLock { $0.append((name, process)) }
+        return process
     }
 
     /// Ends all processes in good order.

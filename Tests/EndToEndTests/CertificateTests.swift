@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HTTP
 import Kubernetes
 import Platform
 import Support
@@ -13,6 +14,7 @@ struct CertificateTests {
         try await rotate(scene)
         try await repairBundle(scene)
         try await replaceSecrets(scene)
+        try await startWithoutServer(scene)
         await scene.end()
         for log in scene.logs { #expect(!log.contains("PRIVATE KEY")) }
     }
@@ -64,6 +66,31 @@ struct CertificateTests {
             guard now.secrets.count == 3, now.isTold, let bundle = now.bundles.first else { return false }
             return try !Certificate.all(pem: bundle.span).contains(old)
         }
+        try await scene.waitUntilAdmits()
+    }
+}
+
+extension CertificateTests {
+    /// A controller that starts while there is no API server waits for it, unready.
+    private func startWithoutServer(_ scene: CertificateScene) async throws {
+        await scene.plane.killServer()
+        let port = try FreePort.any()
+        let controller = try scene.startController(2, healthPort: port)
+        func readiness() async -> (status: Int, text: String)? {
+            guard
+                let answer = try? await HTTPClient().send(
+                    HTTPRequest(.get, "http://127.0.0.1:\(port)/readyz?verbose"))
+            else { return nil }
+            return (answer.status, String(decoding: answer.body, as: UTF8.self))
+        }
+        try await scene.until("it says that it has no authority yet") {
+            let answer = await readiness()
+            return answer?.status == 503
+                && answer?.text.contains("[-]authority failed: the Secret \(CertificateScene.authority): ") == true
+        }
+        #expect(!controller.hasExited)
+        try await scene.plane.startServer()
+        try await scene.until("it is ready") { await readiness()?.status == 200 }
         try await scene.waitUntilAdmits()
     }
 }

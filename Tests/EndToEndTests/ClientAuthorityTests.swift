@@ -90,7 +90,8 @@ struct ClientAuthorityTests {
         #expect(await stranger.ask().verdict == .unanswered)
         try await restart(plane, "")
         try await until("an API server without one cannot ask, and refuses the write") {
-            $0.verdict == .denied(code: 500, retryAfterSeconds: nil) && $0.text.contains("tls: ")
+            $0.verdict == .denied(code: 500, retryAfterSeconds: nil)
+                && $0.text.contains("remote error: tls: certificate required")
         }
         try await restart(plane, user)
         try await until("it is answered again") { $0.isAdmitted }

@@ -11,7 +11,7 @@ struct LocalInstallTests {
     @Test func `make installs a service for a machine outside of Kubernetes, and removes all but its settings`()
         async throws
     {
-        try await make("install-local", "BINARY=\(try ChildProcess.productDirectory())/leasehold")
+        try await make("install-local", "BINARY=\(try ChildProcess.leasehold())")
         #expect(try await run("usr/local/bin/leasehold", "version").hasPrefix("leasehold "))
         #expect(try await run("usr/local/bin/kubectl-leasehold", "help").contains("kubectl leasehold"))
         for file in [
@@ -24,7 +24,7 @@ struct LocalInstallTests {
 
         // Settings are somebody's work, and may hold secrets.
         try directory.write("LEASEHOLD_CLUSTER=mine\n", to: "etc/leasehold/leasehold.env")
-        try await make("install-local", "BINARY=\(try ChildProcess.productDirectory())/leasehold")
+        try await make("install-local", "BINARY=\(try ChildProcess.leasehold())")
         #expect(try text("etc/leasehold/leasehold.env") == "LEASEHOLD_CLUSTER=mine\n")
         let modes = try await run(
             "/usr/bin/stat", "--format=%a", directory.file("etc/leasehold/leasehold.env"),

@@ -107,28 +107,6 @@ package struct AuthorityKeeper: Sendable {
         let error: any Error
     }
 
-    /// Since when, as far as this process has seen, everybody has been told to trust the next authority.
-    ///
-    /// By this machine's own clocks, and without an interruption: what another replica wrote into the Secret at its time says
-    /// nothing about what the API server and the webhooks have read since.
-    private struct Announcement {
-        var certificate: Certificate?
-        var since: Reading?
-
-        func hasLasted(_ limit: Duration, for next: Certificate?, at now: Reading) -> Bool {
-            guard let since, let next, certificate == next else { return false }
-            return now.elapsedForWait(since: since) >= limit
-        }
-
-        mutating func note(_ next: Certificate?, isEverywhere: Bool, at now: Reading) {
-            guard let next, isEverywhere else {
-                (certificate, since) = (nil, nil)
-                return
-            }
-            if certificate != next { (certificate, since) = (next, now) }
-        }
-    }
-
     /// Looks at everything once, and does what is due.
     ///
     /// - Returns: what could not be done.

@@ -1,3 +1,4 @@
+import Election
 import FoundationEssentials
 import Kubernetes
 import TLS
@@ -151,6 +152,58 @@ struct AuthorityTests {
         #expect(lifetimes.lookInterval <= .seconds(10) && lifetimes.announcement <= .seconds(600))
         lifetimes.authority -= .seconds(1)
         #expect(lifetimes.problem != nil)
+    }
+}
+
+/// When everybody has been told of the next authority for long enough.
+struct AnnouncementTests {
+    private let next: Certificate
+    private let limit = Duration.seconds(600)
+    private var announcement = Announcement()
+
+    init() throws {
+        next = try CertificateAuthority.make(commonName: "next").certificate
+    }
+
+    private func reading(_ seconds: Int64, wall: Int64 = 0) -> Reading {
+        Reading(
+            boottime: seconds * 1_000_000_000, realtime: (seconds + wall) * 1_000_000_000,
+            monotonicRaw: seconds * 1_000_000_000)
+    }
+
+    private func hasLasted(at now: Reading, for other: Certificate? = nil) -> Bool {
+        announcement.hasLasted(limit, for: other ?? next, at: now)
+    }
+
+    @Test mutating func `counts from the first look that found it everywhere`() {
+        announcement.note(next, isEverywhere: false, at: reading(0))
+        #expect(!hasLasted(at: reading(10_000)))
+        announcement.note(next, isEverywhere: true, at: reading(100))
+        announcement.note(next, isEverywhere: true, at: reading(500))
+        #expect(!hasLasted(at: reading(699)))
+        #expect(hasLasted(at: reading(700)))
+    }
+
+    @Test mutating func `begins anew after an interruption`() {
+        announcement.note(next, isEverywhere: true, at: reading(0))
+        announcement.note(next, isEverywhere: false, at: reading(599))
+        announcement.note(next, isEverywhere: true, at: reading(601))
+        #expect(!hasLasted(at: reading(1200)))
+        #expect(hasLasted(at: reading(1201)))
+    }
+
+    @Test mutating func `is of one authority, not of another that came in its place`() throws {
+        announcement.note(next, isEverywhere: true, at: reading(0))
+        let other = try CertificateAuthority.make(commonName: "next").certificate
+        #expect(!hasLasted(at: reading(10_000), for: other))
+        announcement.note(other, isEverywhere: true, at: reading(10_000))
+        #expect(!hasLasted(at: reading(10_001), for: other))
+        #expect(!hasLasted(at: reading(20_000)))
+    }
+
+    @Test mutating func `a wall clock that is set forward does not shorten it`() {
+        announcement.note(next, isEverywhere: true, at: reading(0))
+        #expect(!hasLasted(at: reading(10, wall: 86_400)))
     }
 }
 
