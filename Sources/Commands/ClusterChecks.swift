@@ -119,7 +119,7 @@ struct ClusterChecks {
             verbs.map(right)
         }
         return each("get", "list", "watch") { .init($0, "namespaces") }
-            + each("get", "list", "watch", "create", "patch") { .init($0, "leases", group: group) }
+            + each("list", "watch", "create", "patch") { .init($0, "leases", group: group) }
             + [.init("patch", "leases", group: group, subresource: "status"), .init("create", "events")]
             + each("get", "patch") {
                 .init(
