@@ -137,8 +137,6 @@ package final class World {
             event.action()
             violation = violation ?? exclusion.violation
         }
-        // What is left in it refers to this world, which it would keep for ever: 250 KB a run.
-        queue = EventQueue()
         if let violation {
             trace(nil, "check", .violation(violation.description))
             throw violation
