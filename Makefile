@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl
+TEST_PACKAGES := openssl zsh fish
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 
