@@ -3,10 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+RELEASE := .build/release/leasehold
+
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl zsh fish
+TEST_PACKAGES := openssl prometheus zsh fish
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
+# Their files are in the image too; Dockerfile reads these lists.
+IMAGE_PACKAGES := ca-certificates binutils
 
 # For `make run`: two terminals make two clusters, `make run` and `make run CLUSTER=west ADDRESS=127.0.0.2`.
 ADDRESS ?= 127.0.0.1
@@ -17,10 +21,20 @@ ARGS ?=
 KUBECTL ?= kubectl
 IMG ?= leasehold:latest
 BUCKET ?=
+# Of controllers and of webhooks each; two by default.
+REPLICAS ?=
+# Or config/certmanager.
+CONFIG ?= config/default
 # --validate=false for API servers older than 1.28, which do not know matchConditions.
 APPLY_FLAGS ?=
+# For `make install-local`: where to, and which binary; PREFIX, SYSCONFDIR and DESTDIR as everywhere.
+export PREFIX SYSCONFDIR DESTDIR
+BINARY ?= $(RELEASE)
 # For `make clusters`: their names.
 CLUSTERS ?= east west
+# For `make rolling`: how many rolling updates of each kind, and flags of the controllers, such as `--grant-duration 5s`.
+ROLLS ?= 8
+ROLLS_FLAGS ?=
 # For `make chaos`: how long, and the seed of another run to have its faults again.
 SECONDS ?= 600
 SEED ?=
@@ -28,7 +42,6 @@ SEED ?=
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
     ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
 
-RELEASE := .build/release/leasehold
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
 # one to the other builds everything anew.
 SIMULATOR := .build/simulation/release/leasehold-sim
@@ -69,6 +82,8 @@ test: ## Installs what the tests need and runs all of them.
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+	@echo "== the image's files"
+	@$(MAKE) --no-print-directory image-root
 
 .PHONY: simulation
 # A build of its own, in which each safety rule can be broken on purpose; no other build can do that.
@@ -96,6 +111,12 @@ chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=
 	$(BUILD_RELEASE) --product leasehold-wall-clock
 	@exec .build/release/leasehold-chaos $(SECONDS) '$(SEED)'
 
+.PHONY: rolling
+rolling: ## Measures rolling updates of controllers and webhooks under load: ROLLS=8 ROLLS_FLAGS='--grant-duration 5s'.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	swift build --build-tests --no-color-diagnostics
+	@LEASEHOLD_ROLLS='$(ROLLS)' LEASEHOLD_ROLLS_FLAGS='$(ROLLS_FLAGS)' swift test --skip-build --filter '^EndToEndTests\.RollingTests'
+
 .PHONY: demo
 demo: build ## Two clusters on this machine: elect, admit, deny, hand over, fail over, in under a minute.
 	@scripts/packages.sh $(DEMO_PACKAGES)
@@ -108,6 +129,21 @@ clusters: ## Real API servers on this machine, with Leasehold, to try kubectl on
 	swift build --no-color-diagnostics --product leasehold
 	swift build --no-color-diagnostics --product leasehold-playground
 	@exec .build/debug/leasehold-playground $(CLUSTERS)
+
+.PHONY: image-root
+image-root: build ## Lays out the image's files without Docker, .build/image-root, and runs the binary in there.
+	@scripts/packages.sh $(IMAGE_PACKAGES) $(DEMO_PACKAGES)
+	@scripts/image-root.sh $(RELEASE) .build/image-root
+	@scripts/check-image-root.sh .build/image-root
+
+.PHONY: install-local
+# A binary that is given is not built.
+install-local: $(if $(filter $(RELEASE),$(BINARY)),build) ## Installs leasehold on this machine, with a systemd unit: PREFIX=/usr/local DESTDIR=.
+	@scripts/install-local.sh install $(BINARY)
+
+.PHONY: uninstall-local
+uninstall-local: ## Removes that again; settings and state stay.
+	@scripts/install-local.sh uninstall
 
 .PHONY: install
 install: ## Makes the kind Lease known to the cluster that kubectl talks to.
@@ -126,14 +162,16 @@ docker-push: ## Pushes the image: IMG=REGISTRY/leasehold:v1.
 	docker push $(IMG)
 
 .PHONY: deploy-controller
-deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=... CLUSTER=east BUCKET=my-bucket.
-	@KUBECTL='$(KUBECTL)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' | $(KUBECTL) apply $(APPLY_FLAGS) -f -
+deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=... CLUSTER=east BUCKET=my-bucket REPLICAS=2.
+	@KUBECTL='$(KUBECTL)' CONFIG='$(CONFIG)' scripts/manifests.sh '$(IMG)' '$(CLUSTER)' '$(BUCKET)' '$(REPLICAS)' | \
+	    $(KUBECTL) apply $(APPLY_FLAGS) -f -
 
 .PHONY: undeploy
 undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what was guarded stays.
 	@# The webhook first: nobody would answer the API server for it.
 	$(KUBECTL) delete --ignore-not-found -f config/webhook/validating_webhook.yaml
-	$(KUBECTL) delete --ignore-not-found -k config/default
+	@# With the namespace goes what the controllers made in it.
+	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: bench
 bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.

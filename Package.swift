@@ -40,7 +40,7 @@ let package = Package(
         module("Kubernetes", ["Election", "Platform", "HTTP", "CLinux"]),
         module("TLS", ["Platform", "COpenSSL"]),
         module("Webhook", ["Election", "Platform", "TLS", "CLinux"]),
-        module("Controller", ["Election", "Platform", "Storage", "Kubernetes"]),
+        module("Controller", ["Election", "Platform", "Storage", "Kubernetes", "TLS"]),
         module("Commands", ["Controller", "Kubernetes", "Storage", "Webhook", "HTTP", "TLS", "CLinux"]),
         .executableTarget(name: "leasehold", dependencies: ["Commands"], swiftSettings: settings + breakable),
         .executableTarget(name: "leasehold-bench", dependencies: ["Webhook"], swiftSettings: settings),
@@ -71,7 +71,7 @@ let package = Package(
         tests("KubernetesTests", ["Kubernetes", "HTTP", "TLS", "Support"]),
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
         tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
-        tests("ControllerTests", ["Controller", "Support"]),
+        tests("ControllerTests", ["Controller", "TLS", "Support"]),
         tests(
             "CommandsTests",
             [
@@ -80,7 +80,10 @@ let package = Package(
             ]),
         tests(
             "EndToEndTests",
-            ["Storage", "Election", "HTTP", "TLS", "Chaos", "leasehold", "leasehold-chaos", "Support"]),
+            [
+                "Storage", "Election", "HTTP", "Kubernetes", "Platform", "TLS", "Chaos", "leasehold", "leasehold-chaos",
+                "Support",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

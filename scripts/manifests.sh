@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Prints the manifests of config/default for one cluster, ready for kubectl apply.
-# Usage: manifests.sh IMAGE CLUSTER BUCKET; KUBECTL names the kubectl (1.21 or later) that builds them.
+# Usage: manifests.sh IMAGE CLUSTER BUCKET [REPLICAS]; KUBECTL names the kubectl (1.21 or later) that builds them, and CONFIG
+# what is built instead of config/default: config/certmanager.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-image=$1 cluster=$2 bucket=$3
+image=$1 cluster=$2 bucket=$3 replicas=${4:-} config=${CONFIG:-config/default}
 fail() {
     echo "error: $*" >&2
     exit 1
@@ -13,6 +14,8 @@ fail() {
 [[ -n $bucket ]] || fail 'BUCKET is empty; name the bucket that all clusters share: BUCKET=my-bucket'
 [[ $cluster =~ ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$ ]] || fail "CLUSTER is \"$cluster\"; allowed: letters a-z, digits, - and ."
 [[ $bucket =~ ^[a-z0-9][-_a-z0-9.]*$ ]] || fail "BUCKET is \"$bucket\"; allowed: the name of a bucket, without gs://"
+[[ $replicas =~ ^([1-9][0-9]?)?$ ]] || fail "REPLICAS is \"$replicas\"; allowed: 1 to 99, of controllers and of webhooks each"
+[[ -f $config/kustomization.yaml ]] || fail "CONFIG is \"$config\"; allowed: config/default or config/certmanager"
 
 # A colon before the last slash is a registry's port, and no tag.
 if [[ $image == *@* ]]; then
@@ -28,7 +31,7 @@ overlay=$(mktemp -d .build/manifests.XXXXXX)
 trap 'rm -rf "$overlay"' EXIT
 cat >"$overlay/kustomization.yaml" <<END
 resources:
-  - ../../config/default
+  - ../../$config
 images:
   - name: leasehold
     newName: "$name"
@@ -41,4 +44,13 @@ configMapGenerator:
       - LEASEHOLD_CLUSTER=$cluster
       - LEASEHOLD_LEASE_STORAGE_BUCKET=$bucket
 END
+if [[ -n $replicas ]]; then
+    cat >>"$overlay/kustomization.yaml" <<END
+replicas:
+  - name: leader-election-controller-manager
+    count: $replicas
+  - name: leader-election-webhook
+    count: $replicas
+END
+fi
 "${KUBECTL:-kubectl}" kustomize "$overlay"

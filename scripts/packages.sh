@@ -17,5 +17,12 @@ if [[ $EUID -ne 0 ]]; then
     root=(sudo)
 fi
 echo "Installing ${missing[*]} ..." >&2
+# What is wanted of packages with a service, nginx and prometheus, is the program: the service must not start by itself
+# (invoke-rc.d(8)). A machine that has a policy of its own keeps it.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+    trap '"${root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" install -m 755 /dev/stdin "$policy"
+fi
 "${root[@]}" apt-get update -qq
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -8,6 +8,7 @@ enum ControllerCommand: Command {
         var policy = PolicyOptions()
         var grantsAddress = SocketAddress(host: "", port: 9443)
         var grantFiles = GrantFiles()
+        var authority = AuthorityOptions()
         var process = ProcessOptions()
     }
 
@@ -16,7 +17,8 @@ enum ControllerCommand: Command {
     static let description = [
         "One replica for each cluster is active, others stand by and take over when it ends. Webhooks ask it twice a second "
             + "by mutual TLS: \"leasehold webhook\". Outside Kubernetes, processes that share the state directory make the "
-            + "certificates for that by themselves.",
+            + "certificates for that by themselves; in Kubernetes, --authority-secret has the controllers make those of the "
+            + "webhooks, and for the API server, too.",
         "SIGTERM and SIGINT end it in good order; a second one at once. SIGHUP reads the certificate files again, which "
             + "also happens within a second when they change.",
     ]
@@ -36,6 +38,7 @@ enum ControllerCommand: Command {
                         "grants-bind-address", \.grantsAddress, .address,
                         "Where grants are served to webhooks, by HTTPS.")
                 ] + GrantFiles.flags(at: \.grantFiles)),
+            FlagGroup("Certificates", AuthorityOptions.flags(at: \.authority)),
             FlagGroup("Guard", [PolicyOptions.excludeFlag(at: \.policy)]),
         ] + ProcessOptions.groups(at: \.process)
     }
@@ -46,12 +49,20 @@ enum ControllerCommand: Command {
         let log = Node.log(options.process, console)
         let controller = try ControllerPart(
             options.election, policy: options.election.policy(options.policy), console: console, log: log)
-        try options.grantFiles.check(console.environment)
-        let granting = try GrantServing(
-            options.grantsAddress, options.grantFiles.paths(state: controller.state), controller: controller)
+        try options.authority.check(beside: options.grantFiles, namespaces: options.election.namespaces)
+        let authority = try options.authority.keeping(
+            in: options.election.kubernetes.systemNamespace, state: controller.state)
+        let certificate: ServingCertificate
+        if let authority {
+            certificate = try GrantServing.certificate(awaitedIn: authority.directory)
+        } else {
+            try options.grantFiles.check(console.environment)
+            certificate = try GrantServing.certificate(options.grantFiles.paths(state: controller.state))
+        }
         let node = Node(
             cluster: cluster, options: options.process, console: console, log: log, controller: controller,
-            granting: granting)
+            authority: authority,
+            granting: GrantServing(options.grantsAddress, certificate, controller: controller))
         try await node.run()
         return ExitCode.done
     }

@@ -45,6 +45,10 @@ struct KubernetesPart: Sendable {
             log: log, openStore: openStore)
     }
 
+    func authorityKeeper(_ options: AuthorityKeeper.Options) -> AuthorityKeeper {
+        AuthorityKeeper(options, client: client, log: log)
+    }
+
     /// Keeps the ValidatingWebhookConfiguration to the authority in `file`, until its task is cancelled.
     func keepAuthority(_ file: String, in configuration: String) -> Task<Void, Never> {
         let keeper = WebhookConfigurationKeeper(configuration, client: client, log: log) {

@@ -29,10 +29,14 @@ struct Node {
     var webhook: WebhookPart?
     /// Where a webhook's table comes from, when it is not this process's own.
     var grants: GrantedPart?
+    /// The authority in a Secret that is to be kept, with its certificates.
+    var authority: AuthorityKeeper.Options?
     /// What gives a controller's table to webhooks.
     var granting: GrantServing?
     /// Whose caBundle is to be kept.
     var webhookConfiguration: String?
+    /// Until when it serves on, once it was told to end.
+    let servesUntil = Locked<ContinuousClock.Instant?>(nil)
 
     /// The log that a process writes as its flags say.
     static func log(_ options: ProcessOptions, _ console: Console) -> Log {
@@ -49,13 +53,15 @@ struct Node {
         let ports = Ports(log: log)
         ports.raiseDescriptorLimit(connectionsMax: webhook?.options.limits.connectionsMax ?? 0)
         let kubernetes = try await controller?.kubernetes()
+        let authority = authority.flatMap { kubernetes?.authorityKeeper($0) }
         let health = try ports.openPages(
             "health", options.healthAddress, "--health-probe-bind-address",
             [
                 .healthz,
-                .readyz { [controller, grants] in
+                .readyz {
                     (controller?.status.checks() ?? []) + (kubernetes?.status.checks() ?? [])
-                        + (grants?.keeper.status.checks() ?? [])
+                        + (authority?.status.checks() ?? []) + (grants?.keeper.status.checks() ?? [])
+                        + endingChecks()
                 },
             ])
         defer { health?.stop(within: .zero) }
@@ -65,10 +71,12 @@ struct Node {
         defer { granting?.stop(within: .zero) }
         let metrics = try ports.openPages(
             "metrics", options.metricsAddress, "--metrics-bind-address",
-            [.metrics { families(kubernetes, admissions, granting) }])
+            [.metrics { MetricFamily.merged(families(kubernetes, authority, admissions, granting)) }])
         defer { metrics?.stop(within: .zero) }
         let keeping = grants.map { grants in Task { await grants.keeper.run() } }
         defer { keeping?.cancel() }
+        let keepingAuthority = authority.map { authority in Task { await authority.run() } }
+        defer { keepingAuthority?.cancel() }
 
         let uid =
             try kubernetes == nil
@@ -85,7 +93,8 @@ struct Node {
                 nil
             }
         defer { keeper?.cancel() }
-        let end = try await compete(contender, happenings, inbox)
+        let end = try await compete(contender, admissions, happenings, inbox)
+        await serveOn()
 
         // What began before the signal is still answered; where this process competed, with denials from now on.
         log.info("Stops serving")
@@ -101,15 +110,16 @@ struct Node {
     }
 
     @Sendable private func families(
-        _ kubernetes: KubernetesPart?, _ admissions: Server?, _ granting: Server?
+        _ kubernetes: KubernetesPart?, _ authority: AuthorityKeeper?, _ admissions: Server?, _ granting: Server?
     ) -> [MetricFamily] {
         var families = (controller?.status.families() ?? []) + (kubernetes?.status.families() ?? [])
+        families += (authority?.status.families() ?? []) + (grants?.credentials.families() ?? [])
         families +=
             (grants?.keeper.status.families() ?? []) + (webhook?.families() ?? []) + (self.granting?.families() ?? [])
         // No process has both.
         families += admissions?.counters.families(server: "webhook") ?? []
         families += granting?.counters.families(server: "grants") ?? []
-        return families + [Self.buildInfo]
+        return families + ProcessMetrics.families() + [Self.buildInfo]
     }
 
     /// Passes the signals on, for ever; ends the process by the second that asks for it.
@@ -139,7 +149,7 @@ struct Node {
     ///
     /// - Returns: when the time for the shutdown is up.
     private func compete(
-        _ contender: (any Contender)?, _ happenings: AsyncStream<Happening>,
+        _ contender: (any Contender)?, _ admissions: Server?, _ happenings: AsyncStream<Happening>,
         _ inbox: AsyncStream<Happening>.Continuation
     ) async throws -> ContinuousClock.Instant {
         let election = contender.map { contender in
@@ -170,10 +180,10 @@ struct Node {
             case .signal(.hangup):
                 log.info("Looks at the certificate files, by SIGHUP")
                 refreshCertificates()
-            case .signal(.interrupt), .signal(.terminate):
+            case .signal(let signal):
+                beginToEnd(by: signal, admissions)
                 guard let contender, let election = controller?.options else {
-                    log.info("Ends by a signal: answers what has begun")
-                    return .now + Self.drainTimeout
+                    return .now + shutdownDelay + Self.drainTimeout
                 }
                 log.info(
                     election.releasesOnShutdown
@@ -201,6 +211,6 @@ struct Node {
     private static let drainTimeout = Duration.seconds(10)
 
     private static let buildInfo = MetricFamily(
-        "leasehold_build_info", .gauge, help: "Always 1; the version is a label.",
-        [.init(1, labels: [("version", Program.version)])])
+        "leasehold_build_info", .gauge, help: "Always 1; the versions of this program and of OpenSSL are labels.",
+        [.init(1, labels: [("version", Program.version), ("openssl", openSSLVersion())])])
 }

@@ -1,3 +1,4 @@
+internal import Controller
 private import Election
 internal import Platform
 private import Synchronization
@@ -11,6 +12,8 @@ final class ServingCertificate: Sendable {
     /// How often the age of a self-made certificate is looked at.
     private static let renewalInterval = Duration.seconds(3600)
 
+    /// In metrics.
+    private let label: String
     private let files: CertificateFiles
     private let selfMade: SelfMadeCertificates?
     private let renewalLooked: Locked<Reading>
@@ -18,7 +21,8 @@ final class ServingCertificate: Sendable {
     private let failures = Atomic<Int>(0)
 
     /// - Parameter selfMade: exists already; nil: the files are somebody else's.
-    init(files: CertificateFiles, selfMade: SelfMadeCertificates?) {
+    init(_ label: String, files: CertificateFiles, selfMade: SelfMadeCertificates?) {
+        self.label = label
         self.files = files
         self.selfMade = selfMade
         renewalLooked = Locked(.now())
@@ -58,10 +62,7 @@ final class ServingCertificate: Sendable {
 
     func families() -> [MetricFamily] {
         [
-            MetricFamily(
-                "leasehold_certificate_expiry_timestamp_seconds", .gauge,
-                help: "When the serving certificate ends, in seconds since 1970.",
-                [.init(Double(files.context.certificate.validity.notAfter) / 1e6)]),
+            .certificateExpiry(files.isAwaited ? [] : [(label, files.context.certificate.validity.notAfter)]),
             MetricFamily(
                 "leasehold_certificate_reloads_total", .counter, help: "Changes of the certificate files, by outcome.",
                 [

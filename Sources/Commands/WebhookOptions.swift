@@ -11,6 +11,12 @@ struct WebhookOptions {
     var tlsNames: [SubjectName] = []
     var limits = Limits()
     var threads: Int?
+    /// nil: ``shutdownDelayOfPods`` in a pod, else none.
+    var shutdownDelay: Duration?
+
+    /// Longer than it takes, as a rule, until nobody is led any more to a pod that ends, and with the time for what is being
+    /// answered shorter than the 30 s that Kubernetes gives it.
+    static let shutdownDelayOfPods = Duration.seconds(10)
 
     static func flags<Options>(at path: WritableKeyPath<Options, WebhookOptions>) -> [Flag<Options>] {
         [
@@ -44,6 +50,11 @@ struct WebhookOptions {
                 "idle-timeout", path.appending(path: \.limits.idleTimeout),
                 .duration(.milliseconds(100)...(.seconds(86_400))),
                 "How long a connection may wait for its next request."),
+            Flag(
+                "shutdown-delay", path.appending(path: \.shutdownDelay), .duration(.zero...(.seconds(3600))),
+                "How long it serves on after SIGTERM, unready and ending each connection with an answer, until new ones are "
+                    + "led elsewhere.",
+                defaultText: "\(DurationText.format(shutdownDelayOfPods)) in a pod, else 0s"),
             Flag(
                 "threads", path.appending(path: \.threads), .integer(1...1024), "Threads that serve admissions.",
                 defaultText: "one for each processor"),

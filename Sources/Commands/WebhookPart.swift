@@ -21,7 +21,7 @@ struct WebhookPart {
         self.options = options
         route = .validate(policy: policy, board: board, counters: admissions)
         if let chain = options.tlsCertificate, let key = options.tlsKey {
-            certificate = ServingCertificate(files: try Self.files(chain, key, options), selfMade: nil)
+            certificate = ServingCertificate(Self.label, files: try Self.files(chain, key, options), selfMade: nil)
             authority = nil
             return
         }
@@ -32,9 +32,11 @@ struct WebhookPart {
         let selfMade = SelfMadeCertificates(directory: try state().certificates, names: names)
         if try selfMade.ensure() { log.info("Made a serving certificate", ["file": selfMade.chain]) }
         certificate = ServingCertificate(
-            files: try Self.files(selfMade.chain, selfMade.key, options), selfMade: selfMade)
+            Self.label, files: try Self.files(selfMade.chain, selfMade.key, options), selfMade: selfMade)
         authority = selfMade.authority
     }
+
+    private static let label = "serving"
 
     private static func files(_ chain: String, _ key: String, _ options: WebhookOptions) throws -> CertificateFiles {
         do {

@@ -45,12 +45,15 @@ package actor Candidate {
     private var wishes: [String: Wish.Aim] = [:]
     /// How this run is to end, once it was asked to.
     private var farewell: Farewell?
+    /// The last write of the own member record, and when it was answered, or sent.
+    private var heartbeat: (request: RequestID, at: Instant)?
     private var outcome: Result<Void, ControllerError>?
     private var hasRun = false
 
     private typealias Instant = ContinuousClock.Instant
     private var tickDue: Instant?
     private var restartDue: Instant?
+    private var departureDue: Instant?
     private var farewellDue: Instant?
     private var logDue = Instant.now
     private var alarm: (at: Instant, task: Task<Void, Never>)?
@@ -155,7 +158,9 @@ package actor Candidate {
         case .noticed: step(.noticed)
         case .completed(let completion):
             electionLog.foreignObjects(completion.foreign)
-            if let settled = calls.settle(completion) { step(.answered(settled.request, settled.answer)) }
+            guard let settled = calls.settle(completion) else { break }
+            if settled.request == heartbeat?.request { heartbeat?.at = .now }
+            step(.answered(settled.request, settled.answer))
         case .alarm:
             // Also when it came early, or is an older one: the next is set anew, so that no tick is ever waited for in vain.
             alarm?.task.cancel()
@@ -168,6 +173,7 @@ package actor Candidate {
         for settled in calls.giveUp(at: now) { step(.answered(settled.request, settled.answer)) }
         if let tickDue, tickDue <= now { step(.tick) }
         if let restartDue, restartDue <= now { begin() }
+        if let departureDue, departureDue <= now { depart() }
         if let farewellDue, farewellDue <= now { loseFarewellPatience() }
         if logDue <= now {
             electionLog.advance(board.table(), silent: incarnation?.silentHolder(), at: .now())
@@ -180,7 +186,10 @@ package actor Candidate {
         // In place: a copy of the incarnation would copy every namespace.
         guard outcome == nil, let step = incarnation?.take(event) else { return }
         for note in step.notes { heed(note) }
-        for request in step.requests { calls.start(request) }
+        for request in step.requests {
+            if case .write(.member(cluster), _, _) = request.operation { heartbeat = (request.id, .now) }
+            calls.start(request)
+        }
         tickDue = step.wakeAfter.map { .now + $0 }
         if let ending = step.ending { end(incarnationBy: ending) }
     }
@@ -210,7 +219,9 @@ package actor Candidate {
     }
 
     private func setAlarm() {
-        let at = [tickDue, calls.nextDeadline, restartDue, farewellDue].reduce(logDue) { min($0, $1 ?? $0) }
+        let at = [tickDue, calls.nextDeadline, restartDue, departureDue, farewellDue].reduce(logDue) {
+            min($0, $1 ?? $0)
+        }
         if let alarm, alarm.at <= at { return }
         alarm?.task.cancel()
         let task = Task { [inbox] in
@@ -290,6 +301,19 @@ package actor Candidate {
             return finish("This run of cluster \(cluster) has left the election; it led nothing")
         }
         status.set(.leaving)
+        farewellDue = nil
+        if farewell == .handover, hasTakenOver, let heartbeat, heartbeat.at + store.rewriteInterval > .now {
+            // What is led is led on until the store takes the next write of the member record: it would be for nobody while
+            // one that comes too soon is refused and tried again.
+            departureDue = heartbeat.at + store.rewriteInterval
+        } else {
+            depart()
+        }
+    }
+
+    private func depart() {
+        departureDue = nil
+        guard let farewell else { return }
         let limit: Duration
         switch farewell {
         case .handover: limit = Self.handoverLimit(timing)

@@ -6,13 +6,25 @@ package import Platform
 /// What it says about leases comes from the board, so that it never disagrees with what admissions are judged by.
 package final class ElectionStatus: Sendable {
     /// What the candidate is doing, as far as it matters to whoever waits for it to be ready.
-    enum Phase: Hashable, Sendable {
+    enum Phase: Hashable, Sendable, CaseIterable {
         case notStarted
         case joining
         case standingBy
         case takingPart
         case leaving
         case ended
+
+        /// As metrics call it.
+        fileprivate var label: String {
+            switch self {
+            case .notStarted: "starting"
+            case .joining: "joining"
+            case .standingBy: "standing_by"
+            case .takingPart: "active"
+            case .leaving: "leaving"
+            case .ended: "ended"
+            }
+        }
     }
 
     enum Outcome: Hashable, Sendable {
@@ -33,6 +45,18 @@ package final class ElectionStatus: Sendable {
     private struct Series: Hashable, Comparable {
         let operation: String
         let outcome: String
+
+        static let operations = ["list", "read", "write"]
+        static let outcomes = ["conflict", "failed", "ok", "timed_out", "unclear"]
+        static let all: [Series: Int] = Dictionary(
+            uniqueKeysWithValues: operations.flatMap { operation in
+                // What is only read conflicts with nothing.
+                outcomes.filter { $0 != "conflict" || operation == "write" }.map { (Series(operation, $0), 0) }
+            })
+
+        init(_ operation: String, _ outcome: String) {
+            (self.operation, self.outcome) = (operation, outcome)
+        }
 
         static func < (one: Series, other: Series) -> Bool {
             (one.operation, one.outcome) < (other.operation, other.outcome)
@@ -68,8 +92,9 @@ package final class ElectionStatus: Sendable {
 
     private struct State {
         var phase = Phase.notStarted
-        var requests: [Series: Int] = [:]
-        var durations: [String: Histogram] = [:]
+        /// All that there can be: the first failure of a kind would not show as an increase of what was not there.
+        var requests: [Series: Int] = Series.all
+        var durations = Dictionary(uniqueKeysWithValues: Series.operations.map { ($0, Histogram()) })
         var abandonedCalls = 0
         var transitions: [String: Int] = [:]
         var unreadable = 0
@@ -116,7 +141,7 @@ package final class ElectionStatus: Sendable {
             case .answered: nil
             }
         state.withLock {
-            $0.requests[Series(operation: name, outcome: outcome.label), default: 0] += 1
+            $0.requests[Series(name, outcome.label), default: 0] += 1
             $0.durations[name, default: Histogram()].add(duration.inSeconds)
             $0.lastFailure = failure
             if failure == nil { $0.lastAnswered = now }
@@ -150,12 +175,25 @@ package final class ElectionStatus: Sendable {
         let state = state.withLock { $0 }
         let elapsed = now.nanosecondsForUse(since: table.anchor)
         let windows = table.entries.lazy.filter { $0.state == .own }.map { $0.limit - elapsed }
+        let led = windows.count { $0 > 0 }
+        // Only the active controller knows: to one that stands by every namespace is without a leader.
+        let rest = state.phase == .takingPart ? Self.rest(of: table, led: led) : nil
         // Before the first heartbeat there is nothing to tell, and 0 would be a lie.
         let heartbeatAge = table.anchor.boottime == 0 ? [] : [MetricFamily.Sample(Double(elapsed) / 1e9)]
         return [
             MetricFamily(
                 "leasehold_leases_led", .gauge, help: "Namespaces that this cluster leads at this moment.",
-                [.init(Double(windows.count { $0 > 0 }))]),
+                [.init(Double(led))]),
+            MetricFamily(
+                "leasehold_leases_led_elsewhere", .gauge, help: "Namespaces that another cluster leads.",
+                rest.map { [.init(Double($0.elsewhere))] } ?? []),
+            MetricFamily(
+                "leasehold_leases_leaderless", .gauge,
+                help: "Namespaces in the election that no cluster is known to lead.",
+                rest.map { [.init(Double($0.leaderless))] } ?? []),
+            MetricFamily(
+                "leasehold_controller_state", .gauge, help: "1 for what this controller is doing, 0 for all else.",
+                Phase.allCases.map { .init($0 == state.phase ? 1 : 0, labels: [("state", $0.label)]) }),
             MetricFamily(
                 "leasehold_heartbeat_age_seconds", .gauge,
                 help: "Time since the last heartbeat that the store acknowledged was sent.", heartbeatAge),
@@ -179,10 +217,27 @@ package final class ElectionStatus: Sendable {
                 help: "Time until a request to the lease store was answered or given up.",
                 state.durations.sorted { $0.key < $1.key }.flatMap { $1.samples(("operation", $0)) }),
             MetricFamily(
+                "leasehold_store_answer_age_seconds", .gauge,
+                help: "Time since the lease store last answered a request.",
+                state.lastAnswered.map { [.init(now.elapsedForWait(since: $0).inSeconds)] } ?? []),
+            MetricFamily(
                 "leasehold_store_calls_abandoned", .gauge,
                 help: "Calls that were given up after the request time-out and have not come back.",
                 [.init(Double(state.abandonedCalls))]),
         ]
+    }
+
+    private static func rest(of table: LeadershipTable, led: Int) -> (elsewhere: Int, leaderless: Int) {
+        var (elsewhere, elected) = (0, 0)
+        for entry in table.entries {
+            switch entry.state {
+            case .unmanaged, .notElected: continue
+            case .other: elsewhere += 1
+            case .own, .unknown, .free, .lapsed, .unreadable: break
+            }
+            elected += 1
+        }
+        return (elsewhere, elected - elsewhere - led)
     }
 
     /// What the candidate is doing.

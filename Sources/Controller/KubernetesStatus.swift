@@ -10,7 +10,8 @@ package final class KubernetesStatus: Sendable {
     }
 
     private struct State {
-        var synced: Set<Watched> = []
+        /// How often all objects were listed.
+        var lists: [Watched: Int] = [:]
         var troubles: [Watched: String] = [:]
         var watchTroubles: [Watched: Int] = [:]
         var writeProblems: [String: WriteProblem] = [:]
@@ -50,7 +51,7 @@ package final class KubernetesStatus: Sendable {
 
     /// A list alone ends no trouble: without a watch, what comes next is seen late.
     func noteSynced(_ watched: Watched) {
-        state.withLock { _ = $0.synced.insert(watched) }
+        state.withLock { $0.lists[watched, default: 0] += 1 }
     }
 
     /// - Parameters:
@@ -88,7 +89,7 @@ package final class KubernetesStatus: Sendable {
         let state = state.withLock { $0 }
         func watch(_ watched: Watched, _ name: String) -> ReadinessCheck {
             ReadinessCheck(
-                name, problem: state.troubles[watched] ?? (state.synced.contains(watched) ? nil : "not listed yet"))
+                name, problem: state.troubles[watched] ?? (state.lists[watched] != nil ? nil : "not listed yet"))
         }
         return [
             ReadinessCheck("Kubernetes API answers", problem: silence(state, at: now)),
@@ -124,8 +125,21 @@ package final class KubernetesStatus: Sendable {
                     }
                 }),
             MetricFamily(
+                "leasehold_watch_up", .gauge, help: "1 while a watch works, 0 before its first list and in trouble.",
+                Watched.allCases.map {
+                    .init(
+                        state.lists[$0] != nil && state.troubles[$0] == nil ? 1 : 0,
+                        labels: [("watched", $0.rawValue)])
+                }),
+            MetricFamily(
+                "leasehold_watch_restarts_total", .counter,
+                help: "Times that a watch had to begin again with a list of all objects.",
+                Watched.allCases.map {
+                    .init(Double(max(1, state.lists[$0] ?? 1) - 1), labels: [("watched", $0.rawValue)])
+                }),
+            MetricFamily(
                 "leasehold_watch_troubles_total", .counter,
-                help: "Times that a watch stopped working, by what it watches.",
+                help: "Causes for which a watch stopped working, each counted once until it works again.",
                 Watched.allCases.map {
                     .init(Double(state.watchTroubles[$0] ?? 0), labels: [("watched", $0.rawValue)])
                 }),

@@ -46,6 +46,14 @@ package struct StateDirectory: Sendable {
         return directory
     }
 
+    /// For the certificate that this cluster's controllers serve grants with when their authority is in a Secret; made where it
+    /// does not exist, readable for this user only.
+    package func issuedForGrants() throws(ControllerError) -> String {
+        let directory = clusterPath + "/grants-issued"
+        try Self.make(directory)
+        return directory
+    }
+
     /// The cluster's uid: made at the first call, the same ever after, in every process.
     package func uid() throws(ControllerError) -> String {
         let file = clusterPath + "/uid"

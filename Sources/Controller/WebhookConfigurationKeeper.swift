@@ -33,7 +33,7 @@ package struct WebhookConfigurationKeeper: Sendable {
         var failures = RepeatedFailures(log)
         while !Task.isCancelled {
             do {
-                try await look()
+                _ = try await look()
             } catch let error as KubernetesError where error.code == .notFound {
                 if failures.isFirst("not found", at: .now()) {
                     log.info(
@@ -48,11 +48,15 @@ package struct WebhookConfigurationKeeper: Sendable {
         }
     }
 
-    private func look() async throws {
+    /// Looks once, and mends what is wrong.
+    ///
+    /// - Returns: whether everything was right already.
+    func look() async throws -> Bool {
         let configuration = try await client.read(WebhookConfigurationObject.self, name)
         let steps = configuration.patch(authorities: try authorities())
-        guard !steps.isEmpty else { return }
+        guard !steps.isEmpty else { return true }
         _ = try await client.patch(WebhookConfigurationObject.self, name, json: steps)
         log.info("Wrote the authority of this webhook's certificate into the ValidatingWebhookConfiguration \(name)")
+        return false
     }
 }

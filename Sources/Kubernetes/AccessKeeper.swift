@@ -27,7 +27,7 @@ actor AccessKeeper {
     private static let retryPause: Int64 = 10_000_000_000
 
     private let credentials: KubernetesCredentials
-    private let log: Log
+    private var failures: RepeatedFailures
     private let now: @Sendable () -> Int64
     private var current: Current?
     private var loading: Task<Result<Access, KubernetesError>, Never>?
@@ -41,7 +41,7 @@ actor AccessKeeper {
         now: @escaping @Sendable () -> Int64 = { Reading.now().boottime }
     ) {
         self.credentials = credentials
-        self.log = log
+        failures = RepeatedFailures(log)
         self.now = now
     }
 
@@ -50,7 +50,10 @@ actor AccessKeeper {
         if let current, now() < current.renewAt { return current.access }
         do throws(KubernetesError) { return try await load() } catch {
             guard var kept = current, now() < kept.expiresAt else { throw error }
-            log.warning("Goes on with the credentials that there are, since they could not be renewed: \(error)")
+            failures.failed(
+                "renewal", "Goes on with the credentials that there are, since they could not be renewed: \(error)",
+                at: .now())
+            failures.advance(at: .now())
             kept.renewAt = min(now() + Self.retryPause, kept.expiresAt)
             current = kept
             return kept.access
@@ -82,6 +85,7 @@ actor AccessKeeper {
         do throws(KubernetesError) {
             result = .success(take(try await credentials.load()))
             lastFailure = nil
+            failures.succeeded("renewal")
         } catch {
             result = .failure(error)
             lastFailure = error

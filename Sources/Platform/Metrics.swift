@@ -32,6 +32,22 @@ package struct MetricFamily: Sendable {
         self.samples = samples
     }
 
+    /// Families of the same name as one, at the place of the first: parts of a process may each know some samples of it, and
+    /// the format wants them together.
+    package static func merged(_ families: [MetricFamily]) -> [MetricFamily] {
+        var merged: [MetricFamily] = []
+        for family in families {
+            if let at = merged.firstIndex(where: { $0.name == family.name }) {
+                let first = merged[at]
+                merged[at] = MetricFamily(
+                    first.name, first.kind, help: first.help, first.samples + family.samples)
+            } else {
+                merged.append(family)
+            }
+        }
+        return merged
+    }
+
     /// The text that a scrape of these families gets.
     package static func text(_ families: [MetricFamily]) -> String {
         var text = ""

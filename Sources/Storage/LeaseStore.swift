@@ -36,6 +36,13 @@ package protocol LeaseStore: Sendable {
     ///
     /// Only speed depends on it: a hint may be missing, late or without a cause. Hints that nobody took yet are one.
     func notices() -> AsyncStream<Void>?
+
+    /// The time after a write of an object within which the store may refuse the next one of the same object.
+    var rewriteInterval: Duration { get }
+}
+
+extension LeaseStore {
+    package var rewriteInterval: Duration { .zero }
 }
 
 /// What the store calls one state of one object: a GCS generation, an S3 ETag, a counter. Compared, never ordered.

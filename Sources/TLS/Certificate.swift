@@ -105,6 +105,16 @@ private import Glibc
         return unsafe withRaw { raw in unsafe key.withRaw { unsafe X509_check_private_key(raw, $0) == 1 } }
     }
 
+    /// Whether `authority` may sign certificates and its key signed this one. Nobody's time is looked at.
+    package func isSigned(by authority: Certificate) -> Bool {
+        defer { ErrorQueue.clear() }
+        return unsafe withRaw { raw in
+            unsafe authority.withRaw { issuer in
+                unsafe X509_check_issued(issuer, raw) == X509_V_OK && X509_verify(raw, X509_get0_pubkey(issuer)) == 1
+            }
+        }
+    }
+
     /// Lends OpenSSL's `X509`, which stays valid for the call.
     func withRaw<Result>(_ body: (OpaquePointer) -> Result) -> Result {
         withExtendedLifetime(self) { unsafe body(raw) }
@@ -114,5 +124,11 @@ private import Glibc
         var fields = unsafe tm()
         guard unsafe ASN1_TIME_to_tm(time, &fields) == 1 else { return 0 }
         return unsafe Int64(timegm(&fields)) * 1_000_000
+    }
+}
+
+extension Certificate: Equatable {
+    package static func == (one: Certificate, other: Certificate) -> Bool {
+        unsafe one.withRaw { first in unsafe other.withRaw { unsafe X509_cmp(first, $0) == 0 } }
     }
 }

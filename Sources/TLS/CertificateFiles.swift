@@ -37,6 +37,8 @@ package final class CertificateFiles: Sendable {
 
     private struct Current {
         var context: ServerContext
+        /// Whether the files have never been there; the context is then one that nobody trusts.
+        var isAwaited = false
         var stamps: [SmallFile.Stamp?]
         /// Why the files with these stamps cannot be used; nil if the context is made of them.
         var failure: TLSError?
@@ -55,6 +57,26 @@ package final class CertificateFiles: Sendable {
         current = Locked(Current(context: try paths.load(), stamps: stamps))
     }
 
+    /// For files that this process makes itself, as soon as it can: until then every handshake fails, since the certificate is
+    /// of an authority that nobody knows, and so must a client's be.
+    package init(awaiting chain: String, key: String, clientAuthorities: String) throws(TLSError) {
+        paths = Paths(chain: chain, key: key, clientAuthorities: clientAuthorities)
+        let stamps = paths.stamps()
+        // Of a run before this one, perhaps.
+        if let context = try? paths.load() {
+            current = Locked(Current(context: context, stamps: stamps))
+            return
+        }
+        let nobody = try CertificateAuthority.make(commonName: "nobody")
+        let context = try ServerContext(
+            identity: nobody.issue(commonName: "nobody", names: [], purpose: .server),
+            clientAuthorities: [nobody.certificate])
+        current = Locked(Current(context: context, isAwaited: true, stamps: []))
+    }
+
+    /// Whether there is nothing yet that a client could trust.
+    package var isAwaited: Bool { current.withLock { $0.isAwaited } }
+
     /// What new connections should be made from.
     package var context: ServerContext {
         current.withLock { $0.context }
@@ -66,6 +88,7 @@ package final class CertificateFiles: Sendable {
     package func reloadIfChanged() -> Reload {
         let (known, failure) = current.withLock { ($0.stamps, $0.failure) }
         var stamps = paths.stamps()
+        if isAwaited, stamps.contains(where: { $0 == nil }) { return .unchanged }
         // After a failure the reason may be gone although the files are the same, as when descriptors had run out.
         guard stamps != known || failure != nil else { return .unchanged }
 

@@ -99,7 +99,7 @@ struct SelfMadeCertificateTests {
         let lines = Locked<[String]>([])
         let log = Log { line in lines.withLock { $0.append(line) } }
         let serving = ServingCertificate(
-            files: try CertificateFiles(chain: made.chain, key: made.key), selfMade: nil)
+            "serving", files: try CertificateFiles(chain: made.chain, key: made.key), selfMade: nil)
         let first = serving.context.certificate.serialNumber
         serving.refresh(log)
         #expect(lines.withLock { $0 }.isEmpty)

@@ -140,6 +140,29 @@ struct ProcessTests {
             "controller", ["--cluster", "east", "--namespace", "a", "--metrics-bind-address", ":9443"],
             "--metrics-bind-address got :9443, which --grants-bind-address has"
         ),
+        (
+            "controller",
+            [
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--grants-key-file", "f",
+            ],
+            "--authority-secret got s; allowed: only without --grants-ca-file"
+        ),
+        (
+            "controller", ["--cluster", "east", "--authority-secret", "s", "--namespace", "a"],
+            "--authority-secret got s; allowed: only with Kubernetes"
+        ),
+        (
+            "controller", ["--cluster", "east", "--namespace", "a", "--webhook-tls-name", "w"],
+            "--webhook-tls-name got w; allowed: only with --authority-secret"
+        ),
+        (
+            "controller",
+            [
+                "--cluster", "east", "--store", "file:/srv", "--kubeconfig", "k", "--authority-secret", "s",
+                "--authority-lifetime", "30s", "--certificate-lifetime", "11s",
+            ], "--authority-lifetime got 30s, and --certificate-lifetime is 11s; allowed: "
+        ),
         ("controller", ["--cluster", "east", "--namespace", "a", "--mode", "warn"], "unknown flag \"--mode\""),
         ("webhook", ["--cluster", "east"], "--grants-address got nothing and has no default; allowed: "),
         ("webhook", ["--cluster", "east", "--grants-address", "a"], "--grants-address got \"a\"; allowed: "),
@@ -261,5 +284,31 @@ struct ProcessTests {
         #expect(missing == 1)
         #expect(console.err.contains("the store gs://other cannot be opened: gs://other: the service answered 404"))
         #expect(console.err.split(separator: "\n").count == 1)
+    }
+}
+
+/// What the log is for machines.
+struct JSONLogTests {
+    @Test func `each line of the JSON log is an object of strings that begins with time, level and message`()
+        async throws
+    {
+        let directory = try TemporaryDirectory()
+        let cluster = try Cluster("east", in: directory, ["--log-format", "json"])
+        try await eventually("it leads") { cluster.process.err.contains(#""message":"Leads team-a""#) }
+        cluster.process.send(SIGTERM)
+        #expect(await cluster.process.exitCode() == 0)
+        let lines = cluster.process.err.split(separator: "\n")
+        #expect(lines.count > 3)
+        for line in lines {
+            let fields = try JSONDecoder().decode([String: String].self, from: Data(line.utf8))
+            #expect(fields["message"]?.isEmpty == false)
+            #expect(
+                line.prefixMatch(
+                    of: /\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z","level":"(?:info|warning|error)","message":"/
+                )
+                    != nil, "\(line)")
+        }
+        #expect(lines.contains { $0.contains(#""message":"Started","version":"#) })
+        #expect(lines.contains { $0.contains(#""message":"Leads team-a","term":"#) })
     }
 }

@@ -98,6 +98,22 @@ struct RunTests {
         #expect(await east.process.exitCode() == 0)
     }
 
+    @Test func `while others may be led to one that has left the election, it answers that they are to try again`()
+        async throws
+    {
+        let east = try Cluster("east", in: directory, ["--shutdown-delay", "1h"])
+        try await east.waitUntilStarted()
+        try await eventually("it admits") { try east.admits(Cluster.review()) }
+        east.process.send(SIGTERM)
+        try await eventually("it has left the election") {
+            east.process.err.contains("has left the election; its leases")
+        }
+        let answer = try east.post(Cluster.review())
+        #expect(answer.contains(#""code":503"#) && answer.contains(#""retryAfterSeconds":1"#))
+        east.process.send(SIGTERM)
+        #expect(await east.process.exitCode() == 1)
+    }
+
     @Test func `with release-on-shutdown the leases are free at the end`() async throws {
         // The leases are free as soon as the grants have ended. A cluster that never ran before goes on waiting for what an
         // earlier run might still do, and ends with a handover when the time is up.

@@ -131,6 +131,43 @@ private final class Run: Sendable {
         }
     }
 
+    /// Heartbeats that keep away from a handover.
+    private static var rareHeartbeats: Timing {
+        var timing = Run.timing
+        timing.renewInterval = .seconds(20)
+        return timing
+    }
+
+    @Test func `before a handover it leads on as long as the store may refuse to have its record written again`()
+        async throws
+    {
+        let store = TrialStore(rewriteInterval: .seconds(3600))
+        let east = Run("east", in: store, seconds: 60, timing: Self.rareHeartbeats)
+        try await east.leadsAll()
+        east.candidate.leave(.handover)
+        try await eventually("it leaves") { east.status.phase == .leaving }
+        #expect(east.led() == all)
+        #expect(try await east.member(in: store).state == .live)
+    }
+
+    @Test func `a handover follows the last heartbeat after the time that the store wants between two writes`()
+        async throws
+    {
+        let store = TrialStore(rewriteInterval: .milliseconds(500))
+        let writes = Locked<[ContinuousClock.Instant]>([])
+        store.setWitness { call, _ in
+            if call == ObjectName(.members, "east").map({ .write($0) }) { writes.withLock { $0.append(.now) } }
+        }
+        let east = Run("east", in: store, seconds: 60, timing: Self.rareHeartbeats)
+        try await east.leadsAll()
+        east.candidate.leave(.handover)
+        #expect(await east.end.value == nil)
+        #expect(try await east.member(in: store).state == .handover)
+        let times = writes.withLock { $0 }
+        let (last, before) = try (#require(times.last), #require(times.dropLast().last))
+        #expect(last - before >= store.rewriteInterval)
+    }
+
     @Test func `a standby takes over from a run that died`() async throws {
         let first = Run("east", in: store)
         try await first.leadsAll()

@@ -144,6 +144,12 @@ extension FakeAPIServer.State {
         var target = path
         target.subresource = nil
         guard let object = objects[target] else { return Self.notFound }
+        if request.headers["content-type"] == "application/json-patch+json" {
+            guard case .array(let steps)? = JSONValue(request.body),
+                case .object(let patched)? = JSONValue.object(object).patched(by: steps)
+            else { return .status(422, "Invalid") }
+            return .json(200, JSONValue.object(put(patched, at: target)).text)
+        }
         guard request.headers["content-type"] == "application/merge-patch+json",
             case .object(var patch)? = JSONValue(request.body)
         else { return .status(400, "BadRequest") }
@@ -251,5 +257,51 @@ extension JSONValue {
             members[name] = change == .null ? nil : (members[name] ?? .null).merged(with: change)
         }
         return .object(members)
+    }
+
+    /// RFC 6902, as far as this project uses it: `test` and `add`.
+    ///
+    /// - Returns: nil: refused.
+    func patched(by steps: [JSONValue]) -> JSONValue? {
+        steps.reduce(self) { (result: JSONValue?, step) in
+            guard case .string(let operation)? = step["op"], case .string(let path)? = step["path"],
+                let value = step["value"]
+            else { return nil }
+            let names = path.split(separator: "/").map(String.init)[...]
+            switch operation {
+            case "test": return result?.value(at: names) == value ? result : nil
+            case "add": return result?.setting(value, at: names)
+            default: return nil
+            }
+        }
+    }
+
+    private func value(at names: ArraySlice<String>) -> JSONValue? {
+        guard let name = names.first else { return self }
+        if case .array(let items) = self {
+            return Int(name).flatMap { items.indices.contains($0) ? items[$0].value(at: names.dropFirst()) : nil }
+        }
+        return self[name]?.value(at: names.dropFirst())
+    }
+
+    private func setting(_ value: JSONValue, at names: ArraySlice<String>) -> JSONValue? {
+        guard let name = names.first else { return value }
+        switch self {
+        case .array(var items):
+            guard let index = Int(name), items.indices.contains(index),
+                let item = items[index].setting(value, at: names.dropFirst())
+            else { return nil }
+            items[index] = item
+            return .array(items)
+        case .object(var members):
+            guard names.count > 1 else {
+                members[name] = value
+                return .object(members)
+            }
+            guard let member = members[name]?.setting(value, at: names.dropFirst()) else { return nil }
+            members[name] = member
+            return .object(members)
+        default: return nil
+        }
     }
 }

@@ -74,6 +74,12 @@ struct KubernetesStatusTests {
         status.note(.leases, trouble: nil)
         #expect(problems()["Lease objects are watched"] == nil)
         #expect(metric(#"leasehold_watch_troubles_total{watched="leases"} 2"#))
+        #expect(metric(#"leasehold_watch_restarts_total{watched="leases"} 1"#), "the first list is no restart")
+        #expect(metric(#"leasehold_watch_restarts_total{watched="namespaces"} 0"#))
+        #expect(metric(#"leasehold_watch_up{watched="leases"} 1"#))
+        #expect(metric(#"leasehold_watch_up{watched="namespaces"} 0"#), "not listed yet")
+        status.note(.leases, trouble: "and again")
+        #expect(metric(#"leasehold_watch_up{watched="leases"} 0"#))
         #expect(metric(#"leasehold_watch_troubles_total{watched="namespaces"} 0"#))
     }
 

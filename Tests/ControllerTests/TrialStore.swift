@@ -28,10 +28,12 @@ final class TrialStore: LeaseStore {
     }
 
     let memory: MemoryStore
+    let rewriteInterval: Duration
     private let state = Locked(State())
 
-    init(_ memory: MemoryStore = MemoryStore()) {
+    init(_ memory: MemoryStore = MemoryStore(), rewriteInterval: Duration = .zero) {
         self.memory = memory
+        self.rewriteInterval = rewriteInterval
     }
 
     var hanging: Int { state.withLock { $0.hanging.count } }

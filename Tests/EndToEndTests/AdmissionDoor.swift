@@ -49,18 +49,28 @@ struct AdmissionDoor: Sendable {
     static func webhook(of cluster: TestCluster) throws -> AdmissionDoor {
         // Made at the first start, and kept in the state directory.
         let authority = try bytes("\(cluster.plane.directory.file("state"))/clusters/\(cluster.name)/tls/ca.crt")
+        return try webhook(of: cluster.name, at: cluster.port, trusting: authority)
+    }
+
+    /// - Parameter authority: PEM.
+    static func webhook(of cluster: String, at port: UInt16, trusting authority: [UInt8]) throws -> AdmissionDoor {
         let request = HTTPRequest(
-            .post, "https://127.0.0.1:\(cluster.port)/validate",
+            .post, "https://127.0.0.1:\(port)/validate",
             headers: [.init("Content-Type", "application/json")],
             body: try bytes(ControlPlane.projectFile("Tests/WebhookTests/Fixtures/01-create-guestbooks.json")),
             timeout: timeout)
-        return AdmissionDoor(cluster.name, .webhook, trusting: authority, request)
+        return AdmissionDoor(cluster, .webhook, trusting: authority, request)
     }
 
     static func apiServer(of cluster: TestCluster) throws -> AdmissionDoor {
-        let access = try JSONDecoder().decode(Kubeconfig.self, from: Data(bytes(cluster.operatorOfTeamA)))
+        try apiServer(of: cluster.name, as: cluster.operatorOfTeamA)
+    }
+
+    /// - Parameter kubeconfig: of the sample's operator.
+    static func apiServer(of cluster: String, as kubeconfig: String) throws -> AdmissionDoor {
+        let access = try JSONDecoder().decode(Kubeconfig.self, from: Data(bytes(kubeconfig)))
         guard let server = access.clusters.first?.cluster, let user = access.users.first?.user else {
-            throw ChildProcess.Failure("\(cluster.operatorOfTeamA) names no server or no user")
+            throw ChildProcess.Failure("\(kubeconfig) names no server or no user")
         }
         let request = HTTPRequest(
             .post, "\(server.server)/apis/webapp.my.domain/v1/namespaces/team-a/guestbooks?dryRun=All",
@@ -70,7 +80,7 @@ struct AdmissionDoor: Sendable {
                 {"apiVersion": "webapp.my.domain/v1", "kind": "Guestbook", "metadata": {"generateName": "asked-"},
                  "spec": {"book": "visitors", "replicas": 1}}
                 """.utf8), timeout: timeout)
-        return AdmissionDoor(cluster.name, .apiServer, trusting: [UInt8](server.authority), request)
+        return AdmissionDoor(cluster, .apiServer, trusting: [UInt8](server.authority), request)
     }
 
     private init(_ cluster: String, _ kind: Kind, trusting authority: [UInt8], _ request: HTTPRequest) {

@@ -124,8 +124,9 @@ package final class World {
 
     // MARK: Running
 
-    /// Runs to the end, or to the first violation.
+    /// Runs to the end, or to the first violation; once.
     package func run() throws(Violation) {
+        defer { forgetActions() }
         for replica in replicas { after(random.within(0...3 * second)) { self.start(replica) } }
         for webhook in webhooks { ask(webhook) }
         scheduleFaults()
@@ -136,11 +137,20 @@ package final class World {
             event.action()
             violation = violation ?? exclusion.violation
         }
+        // What is left in it refers to this world, which it would keep for ever: 250 KB a run.
+        queue = EventQueue()
         if let violation {
             trace(nil, "check", .violation(violation.description))
             throw violation
         }
         time = end
+    }
+
+    /// What was still to happen holds this world, which holds it.
+    private func forgetActions() {
+        queue = EventQueue()
+        onTakeOver = [:]
+        for replica in replicas { (replica.continuation, replica.script) = (nil, nil) }
     }
 
     func after(_ delay: Int64, _ action: @escaping () -> Void) {

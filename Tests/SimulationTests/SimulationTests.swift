@@ -24,6 +24,16 @@ import Testing
         #expect(run() == first)
     }
 
+    @Test func `a run leaves nothing behind, of which the runs of a night would fill the memory`() throws {
+        weak var world: World?
+        do {
+            let run = World(seed: 1)
+            world = run
+            try run.run()
+        }
+        #expect(world == nil)
+    }
+
     @Test func `tracing a run does not change it`() throws {
         let (plain, traced) = (World(seed: 5), World(seed: 5, isTraced: true))
         try plain.run()

@@ -62,16 +62,18 @@ package final class ChildProcess: Sendable {
         (self.pid, self.code, self.end) = (pid, code, end)
     }
 
-    /// The built `leasehold`, beside this program's own executable, where SwiftPM builds everything.
+    /// The built `leasehold`.
     package convenience init(
         leasehold arguments: [String], environment: [String: String] = [:], log: String? = nil,
         in directory: TemporaryDirectory
     ) throws {
-        try self.init(
-            "\(Self.productDirectory())/leasehold", arguments, environment: environment, log: log, in: directory)
+        try self.init(try Self.leasehold(), arguments, environment: environment, log: log, in: directory)
     }
 
-    /// Where SwiftPM builds everything.
+    /// The path of the built `leasehold`.
+    package static func leasehold() throws -> String { "\(try productDirectory())/leasehold" }
+
+    /// Where SwiftPM builds everything: beside this program's own executable.
     package static func productDirectory() throws -> String {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }

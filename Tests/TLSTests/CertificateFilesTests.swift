@@ -42,6 +42,31 @@ import Testing
         #expect(files.context.certificate.serialNumber == new.certificate.serialNumber)
     }
 
+    @Test func `until files that are awaited are there, nobody gets through`() throws {
+        let paths = ["tls.crt", "tls.key", "ca.crt"].map { directory.file($0) }
+        func open() throws -> CertificateFiles {
+            try CertificateFiles(awaiting: paths[0], key: paths[1], clientAuthorities: paths[2])
+        }
+        let files = try open()
+        let client = try authority.clientContext(identity: authority.client())
+        #expect(files.isAwaited)
+        var early = try ConnectedPair(files.context, client)
+        guard case .failed = early.handshake().client else {
+            Issue.record("a certificate of nobody was trusted")
+            return
+        }
+        // One after the other, as they are written.
+        #expect(files.reloadIfChanged() == .unchanged)
+        try Certificate.write([authority.authority.certificate], to: paths[2])
+        #expect(files.reloadIfChanged() == .unchanged)
+        try put(authority.server())
+        #expect(files.reloadIfChanged() == .reloaded)
+        #expect(!files.isAwaited)
+        var late = try ConnectedPair(files.context, client)
+        #expect(late.handshake() == (.done, .done))
+        #expect(try !open().isAwaited)
+    }
+
     @Test(arguments: Breakage.allCases)
     func `broken files leave the old certificate in use and are reported once`(breakage: Breakage) throws {
         try put(authority.server())

@@ -25,6 +25,23 @@ import Testing
         }
     }
 
+    @Test func `who has signed a certificate is told by the signature, not by the name`() throws {
+        let (one, namesake) = (
+            try CertificateAuthority.make(commonName: "x"), try CertificateAuthority.make(commonName: "x")
+        )
+        let leaf = try one.issue(commonName: "leaf", names: [], purpose: .client).certificate
+        #expect(leaf.isSigned(by: one.certificate))
+        #expect(!leaf.isSigned(by: namesake.certificate))
+        #expect(one.certificate.isSigned(by: one.certificate))
+        #expect(!one.certificate.isSigned(by: leaf))
+    }
+
+    @Test func `certificates are equal when they are the same to the byte`() throws {
+        let authority = TestAuthority.one.authority.certificate
+        #expect(try Certificate.all(pem: Array(authority.pem().utf8).span) == [authority])
+        #expect(try TestAuthority.one.server().certificate != TestAuthority.one.server().certificate)
+    }
+
     @Test(arguments: ["", "not PEM"]) func `a text without a certificate is refused`(text: String) throws {
         #expect(throws: TLSError.invalid("it", problem: "holds no PEM block of a certificate")) {
             try Certificate.all(pem: Array(text.utf8).span, source: "it")

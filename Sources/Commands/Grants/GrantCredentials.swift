@@ -1,3 +1,4 @@
+internal import Controller
 private import FoundationEssentials
 internal import HTTP
 internal import Platform
@@ -11,6 +12,8 @@ final class GrantCredentials: Sendable {
         let authority: [UInt8]
         let chain: [UInt8]
         let key: [UInt8]
+        /// When the certificate ends, in microseconds since 1970.
+        let end: Int64
     }
 
     private struct State {
@@ -56,13 +59,18 @@ final class GrantCredentials: Sendable {
         }
     }
 
+    func families() -> [MetricFamily] {
+        [.certificateExpiry([("grants_client", state.withLock { $0.files.end })])]
+    }
+
     private static func read(_ paths: GrantFiles.Paths) throws -> Files {
         // Checked by the types that read them for servers: sizes, kinds of files, whether the key fits.
         _ = try Certificate.all(file: paths.authority)
-        _ = try Identity(chainFile: paths.chain, keyFile: paths.key)
+        let identity = try Identity(chainFile: paths.chain, keyFile: paths.key)
         func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(filePath: path))) }
         return Files(
-            authority: try bytes(paths.authority), chain: try bytes(paths.chain), key: try bytes(paths.key))
+            authority: try bytes(paths.authority), chain: try bytes(paths.chain), key: try bytes(paths.key),
+            end: identity.certificate.validity.notAfter)
     }
 
     private static func client(_ files: Files) throws -> HTTPClient {

@@ -1,4 +1,3 @@
-private import Controller
 internal import Election
 internal import Platform
 
@@ -24,6 +23,10 @@ actor GrantKeeper {
     private var client: GrantClient
     /// Whose table it is, and when its last heartbeat was sent at the earliest, by this machine's raw clock.
     private var source: (incarnation: String, heartbeat: Int64)?
+    /// Before the first question was sent that ``source`` answered with a grant.
+    private var sourceChanged: Reading
+    /// Whether its table has leases of this cluster that it has not regained, or not read.
+    private var isRegaining = false
     /// How long a grant may be acted on at most, by the last one; until there is one, by the default timing.
     private var longest = Timing().grantDuration - Timing().commitMargin
     /// Before the question of the last grant was sent; before the first: the start.
@@ -31,6 +34,7 @@ actor GrantKeeper {
     private var hasBeenGranted = false
     private var isSilent = true
     private var hasToldOfSilence = false
+    private var failures: RepeatedFailures
 
     /// Between two looks at what a host name leads to.
     private static let resolveInterval = Duration.seconds(2)
@@ -41,6 +45,9 @@ actor GrantKeeper {
     private static let timeouts = Duration.seconds(1)...Duration.seconds(5)
     /// Silence is told of when it has lasted so many times as long as a grant: less may be a hiccup.
     private static let toldAfter = 3
+    /// The next controller is looked for in haste for so many times as long as a grant: that is longer than a standby takes
+    /// to take over.
+    private static let hasteLasts = 20
 
     init(
         cluster: String, addresses: [GrantAddress], log: Log, ask: @escaping Ask,
@@ -55,7 +62,8 @@ actor GrantKeeper {
         self.resolve = resolve
         self.readClocks = readClocks
         client = GrantClient(cluster: cluster)
-        lastGranted = start
+        failures = RepeatedFailures(log)
+        (lastGranted, sourceChanged) = (start, start)
         status = GrantStatus(cluster: cluster, start: start.realtime / 1000)
         board = LeadershipBoard(LeadershipTable(cluster: cluster, silentSince: start.realtime / 1000))
     }
@@ -112,11 +120,26 @@ actor GrantKeeper {
                 note(endpoint, failure: error)
             }
             heedSilence()
-            // Rule "grants": with the default timing, every sixth of the grant duration.
-            do {
-                try await Task.sleep(until: begun + (longest / 2).clamped(to: Self.intervals), clock: .continuous)
-            } catch { return }
+            let pace = pace(after: begun.duration(to: .now))
+            do { try await Task.sleep(until: begun + pace, clock: .continuous) } catch { return }
         }
+    }
+
+    /// The time from one question to a controller to the next.
+    ///
+    /// - Parameter took: of the last one, until it was answered.
+    func pace(after took: Duration) -> Duration {
+        // Rule "grants": with the default timing, every sixth of the grant duration.
+        let regular = (longest / 2).clamped(to: Self.intervals)
+        let now = readClocks()
+        // The active one has said that it leaves, or should have answered by now, or has just taken over and regains its
+        // cluster's leases: what comes next is to be found at once. In an outage, haste would help nobody.
+        let (age, limit) = (now.elapsedForUse(since: lastGranted), longest * Self.hasteLasts)
+        let isMissed = (source == nil || age > regular * 3 / 2) && age < limit
+        let isNew = isRegaining && now.elapsedForUse(since: sourceChanged) < limit
+        guard isMissed || isNew else { return regular }
+        // Large tables are no small work for the controller, which changes them all the time then.
+        return min(regular, max(regular / 5, took * 5))
     }
 
     // MARK: What they say
@@ -137,17 +160,39 @@ actor GrantKeeper {
             status.note("\(endpoint)", problem: "it stands by, begins or ends, so it has nothing to grant")
             return
         }
+        if !isOurs(grant), stillRegains(table) {
+            status.count(.standby)
+            status.note("\(endpoint)", problem: "it has just taken over, and regains this cluster's leases")
+            return
+        }
         board.publish(table)
         longest = .nanoseconds(grant.longest) * (1_000_000 - grant.rho) / 1_000_000
         status.count(.granted)
         status.note("\(endpoint)", problem: nil)
+        failures.succeeded("\(endpoint)")
         status.noteGrant(askedAt: asked)
         tell(of: grant, from: endpoint, at: asked)
+        if !isOurs(grant) { sourceChanged = asked }
+        isRegaining = table.entries.contains { $0.state == .lapsed || $0.state == .unknown }
         let known = isOurs(grant) ? source?.heartbeat : nil
         source = (grant.mark.incarnation, max(heartbeat, known ?? heartbeat))
         lastGranted = asked
         hasBeenGranted = true
         (isSilent, hasToldOfSilence) = (false, false)
+    }
+
+    /// Whether a controller that has taken over has yet to regain something that its predecessor's grant allows at this moment.
+    /// Until then that grant counts, as it would if this question had not been answered yet.
+    private func stillRegains(_ table: LeadershipTable) -> Bool {
+        guard !isSilent else { return false }
+        let (granted, now) = (board.table(), readClocks())
+        return granted.entries.indices.contains { slot in
+            guard case .leads = granted.standing(slot: slot, at: now),
+                case .vacant(_, let reason) = table.standing(of: granted.index.names[slot], at: now)
+            else { return false }
+            // What it has freed, or cannot read, it will not regain so soon.
+            return reason == .unknown || reason == .lapsed || reason == .notElected
+        }
     }
 
     private func isOurs(_ grant: Grant) -> Bool { source?.incarnation == grant.mark.incarnation }
@@ -172,13 +217,15 @@ actor GrantKeeper {
 
     /// A controller that cannot be reached is told of when it is missed; one that answers wrongly will not mend itself.
     private func note(_ endpoint: GrantAddress, failure: any Error) {
-        let isNew = status.note("\(endpoint)", problem: "\(failure)")
-        guard isNew, failure is RecordError || failure is CommandFailure else { return }
-        log.error("The answer of the controller at \(endpoint) cannot be used: \(failure)")
+        status.note("\(endpoint)", problem: "\(failure)")
+        guard failure is RecordError || failure is CommandFailure else { return }
+        failures.failed(
+            "\(endpoint)", "The answer of the controller at \(endpoint) cannot be used: \(failure)", at: readClocks())
     }
 
     /// Says so on the board and in the log when the last grant is over.
     private func heedSilence() {
+        failures.advance(at: readClocks())
         let silence = readClocks().elapsedForUse(since: lastGranted)
         if !isSilent, silence >= longest {
             isSilent = true

@@ -1,3 +1,4 @@
+internal import Controller
 internal import Election
 private import FoundationEssentials
 internal import Platform
@@ -15,12 +16,16 @@ struct GrantServing {
     private let board: LeadershipBoard
     private let timing: Timing
 
-    init(
-        _ address: SocketAddress, _ files: (paths: GrantFiles.Paths, selfMade: SelfMadeCertificates?),
-        controller: ControllerPart
-    ) throws(CommandFailure) {
+    init(_ address: SocketAddress, _ certificate: ServingCertificate, controller: ControllerPart) {
         self.address = address
+        self.certificate = certificate
         (board, timing) = (controller.board, controller.timing)
+    }
+
+    /// The certificate in files that exist.
+    static func certificate(
+        _ files: (paths: GrantFiles.Paths, selfMade: SelfMadeCertificates?)
+    ) throws(CommandFailure) -> ServingCertificate {
         let (paths, selfMade) = files
         let files: CertificateFiles
         do {
@@ -35,8 +40,20 @@ struct GrantServing {
                 "the certificate in \(paths.chain) is for \(names.map(\.description).joined(separator: ", ")), and webhooks "
                     + "insist on the DNS name \(GrantFiles.serverName): issue it for that one")
         }
-        certificate = ServingCertificate(files: files, selfMade: selfMade)
+        return ServingCertificate(label, files: files, selfMade: selfMade)
     }
+
+    /// The certificate that the keeper of the authority puts into `directory`, sooner or later. The port is open before, so that
+    /// whatever is wrong with it shows at the start, but no webhook gets through.
+    static func certificate(awaitedIn directory: String) throws -> ServingCertificate {
+        let files = IssuedFiles(in: directory)
+        return ServingCertificate(
+            label,
+            files: try CertificateFiles(
+                awaiting: files.chain, key: files.key, clientAuthorities: files.authorities), selfMade: nil)
+    }
+
+    private static let label = "grants_server"
 
     func serve(_ ports: Ports) throws -> Server {
         var limits = Limits()

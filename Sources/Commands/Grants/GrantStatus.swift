@@ -45,14 +45,8 @@ final class GrantStatus: Sendable {
     func noteSilence(since: Int64) { state.withLock { $0.silentSince = since } }
 
     /// - Parameter problem: nil: it answers as it should.
-    /// - Returns: whether this is another one than before.
-    @discardableResult
-    func note(_ source: String, problem: String?) -> Bool {
-        state.withLock {
-            let isNew = $0.problems[source] != problem
-            $0.problems[source] = problem
-            return isNew
-        }
+    func note(_ source: String, problem: String?) {
+        state.withLock { $0.problems[source] = problem }
     }
 
     /// Everything that is wrong at this moment, in one line; nil: nothing is.
@@ -62,13 +56,16 @@ final class GrantStatus: Sendable {
         return problems.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "; ")
     }
 
+    /// A webhook that was granted something once stays ready without grants: its denials say why, and what to do, where an
+    /// API server without an endpoint to call could say nothing. `leasehold_grant_in_force` tells of it.
     func checks() -> [ReadinessCheck] {
-        let since = state.withLock { $0.silentSince }
-        let problem = since.map { since in
-            "no active controller of cluster \"\(cluster)\" could be reached since "
+        let (isReady, since) = state.withLock { ($0.lastGranted != nil, $0.silentSince ?? 0) }
+        let problem =
+            isReady
+            ? nil
+            : "no active controller of cluster \"\(cluster)\" could be reached since "
                 + "\(Timestamp.format(microseconds: since))" + (problems.map { ": \($0)" } ?? "")
-        }
-        return [ReadinessCheck("a controller's grant is in force", problem: problem)]
+        return [ReadinessCheck("a controller has granted", problem: problem)]
     }
 
     func families(at now: Reading = .now()) -> [MetricFamily] {

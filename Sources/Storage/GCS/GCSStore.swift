@@ -18,7 +18,9 @@ package final class GCSStore: LeaseStore {
     /// As in a file store: records are about 1 KB.
     static let bodyBytesMax = 1 << 20
     /// One mutation a second of each object is what the service promises to take
-    /// (https://cloud.google.com/storage/quotas#objects); a heartbeat that was given up may be followed by the next.
+    /// (https://cloud.google.com/storage/quotas#objects).
+    package let rewriteInterval = Duration.seconds(1)
+    /// A heartbeat that was given up may be followed by the next.
     static let renewIntervalMin = Duration.seconds(2)
 
     static let unreadable = "unreadable-"

@@ -101,7 +101,7 @@ final class Connection {
         case .closed: return .close
         case .failed(let error):
             bench.counters.handshakeFailures.wrappingAdd(1, ordering: .relaxed)
-            bench.log.debug("a TLS handshake failed", ["reason": "\(error)"])
+            bench.notices.handshakeFailed(with: SocketAddress.peer(of: descriptor), on: bench.name, "\(error)")
             return .close
         }
     }
@@ -225,7 +225,7 @@ final class Connection {
                     if parser.hasHead { considerContinue(bytes.span, at: bench) }
                     return (parser.closeGap(in: &bytes), isComplete: false)
                 }
-                let closing = !parser.head.keepsAlive || bench.isStopping
+                let closing = !parser.head.keepsAlive || bench.isEnding || bench.isStopping
                 bench.respond(to: bytes.span, parser.head, body: parser.body, closing: closing)
                 if closing { ending = .close }
                 return (parser.position, isComplete: true)

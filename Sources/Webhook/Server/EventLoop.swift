@@ -36,7 +36,6 @@ final class EventLoop {
     private var tokens: [UInt64] = []
     /// Where accepting may go on, while it pauses.
     private var acceptResumes: Int64?
-    private var hasToldOfPause = false
     private var nextTrim: Int64 = 0
 
     /// - Parameter makeContext: the TLS context for a new connection; nil for a plain server.
@@ -61,6 +60,7 @@ final class EventLoop {
         while true {
             poller.wait(waitMilliseconds(), tokens: &tokens)
             bench.now = Timeouts.now()
+            bench.isEnding = orders.isEnding
             if orders.isStopping { stopAccepting() }
             serveEvents()
             serveUnfinished()
@@ -76,7 +76,7 @@ final class EventLoop {
         guard unfinished.isEmpty else { return 0 }
         var next = bench.timeouts.next ?? .max
         if let acceptResumes { next = min(next, acceptResumes) }
-        if bench.pool.hasLarge { next = min(next, nextTrim) }
+        if bench.pool.hasLarge || bench.notices.isWaiting { next = min(next, nextTrim) }
         if bench.isStopping { next = min(next, orders.deadline) }
         return next == .max ? -1 : Int32(clamping: max(0, next - bench.now))
     }
@@ -124,6 +124,7 @@ final class EventLoop {
     private func trim() {
         guard bench.now >= nextTrim else { return }
         bench.pool.trim()
+        if bench.notices.isWaiting { bench.notices.advance() }
         nextTrim = bench.now + Self.trimMilliseconds
     }
 
@@ -160,7 +161,7 @@ final class EventLoop {
         do {
             try poller.change(connection.descriptor, interest, token: token)
         } catch {
-            bench.log.error("a connection is closed", ["reason": "\(error)"])
+            bench.notices.connectionClosed(on: bench.name, "\(error)")
             close(Int(UInt32(truncatingIfNeeded: token)))
         }
     }
@@ -175,7 +176,7 @@ final class EventLoop {
             open += 1
             try poller.add(connection.descriptor, .input, token: token(index))
         } catch {
-            bench.log.error("a connection is closed", ["reason": "\(error)"])
+            bench.notices.connectionClosed(on: bench.name, "\(error)")
             close(index)
         }
     }
@@ -216,7 +217,6 @@ final class EventLoop {
                 }
             }
             accepted += 1
-            hasToldOfPause = false
             let socket = Descriptor(owning: number)
             let counters = bench.counters
             // Counted before it is checked, as the other loops count at the same time.
@@ -240,11 +240,8 @@ final class EventLoop {
     /// elsewhere, and asking again at once would spin.
     private func pauseAccepting(because code: Int32) {
         bench.counters.acceptPauses.wrappingAdd(1, ordering: .relaxed)
-        if !hasToldOfPause {
-            let reason = "\(ServerError.system(doing: "accept a connection", code: code))"
-            bench.log.warning("new connections have to wait", ["reason": reason])
-            hasToldOfPause = true
-        }
+        bench.notices.acceptPaused(
+            on: bench.name, "\(ServerError.system(doing: "accept a connection", code: code))")
         acceptResumes = bench.now + Self.acceptPauseMilliseconds
         watchListener(.none)
     }

@@ -10,6 +10,7 @@ package final class Server: Sendable {
     package let address: SocketAddress
     package let counters: ServerCounters
 
+    private let notices: ServerNotices
     private let orders = ServerOrders()
     private let wakeUps: [WakeUp]
     /// Empty once they are, or are being, waited for.
@@ -35,6 +36,7 @@ package final class Server: Sendable {
         while sockets.count < loops { sockets.append(try address.bind(joining: true).release()) }
 
         let counters = ServerCounters()
+        let notices = ServerNotices(log)
         var wakeUps: [WakeUp] = []
         var threads: [EventThread] = []
         do throws(ServerError) {
@@ -43,7 +45,8 @@ package final class Server: Sendable {
                 let listener = Descriptor(owning: sockets.removeFirst())
                 try address.listen(listener)
                 let wakeUp = try WakeUp()
-                let bench = Workbench(routes: routes, limits: limits, counters: counters, log: log)
+                let bench = Workbench(
+                    name, routes: routes, limits: limits, counters: counters, notices: notices)
                 let loop = try EventLoop(
                     listener: listener, wakeUp: wakeUp, bench: bench, orders: orders, makeContext: context)
                 threads.append(try EventThread(name: "\(name)-\(number)") { loop.run() })
@@ -55,6 +58,7 @@ package final class Server: Sendable {
         }
         self.address = address
         self.counters = counters
+        self.notices = notices
         self.wakeUps = wakeUps
         self.threads = Locked(threads)
     }
@@ -65,6 +69,12 @@ package final class Server: Sendable {
 
     /// One for each core that is online.
     package static var coreCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    /// Serves on, but ends each connection with its next answer, which says so: a client that keeps connections alive then
+    /// has none left that it might send a request into while ``stop(within:)`` closes it.
+    package func announceEnd() {
+        orders.announceEnd()
+    }
 
     /// Stops accepting, lets requests that have begun end, and for a moment those of new connections, closes idle
     /// connections, and returns when all loops have ended. A second call returns at once.
@@ -77,6 +87,7 @@ package final class Server: Sendable {
             return mine
         }
         Self.stop(threads, wakeUps, orders, within: limit)
+        notices.end()
     }
 
     private static func stop(

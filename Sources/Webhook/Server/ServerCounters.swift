@@ -8,7 +8,7 @@ package final class ServerCounters: Sendable {
     let connectionsRefused = Atomic<Int>(0)
     let acceptPauses = Atomic<Int>(0)
     let handshakeFailures = Atomic<Int>(0)
-    /// What buffers have mapped. Pages that were never filled take no memory.
+    /// What buffers have mapped. Pages that were never filled take no memory, so it is for tests rather than for people.
     let bufferBytes = Atomic<Int>(0)
     let bytesReceived = Atomic<Int>(0)
     let bytesSent = Atomic<Int>(0)
@@ -60,9 +60,6 @@ package final class ServerCounters: Sendable {
                 Timeouts.Kind.allCases.map { kind in
                     .init(Double(timeouts(kind)), labels: label + [("kind", "\(kind)")])
                 }),
-            one(
-                "leasehold_server_buffer_bytes", .gauge, "Capacity of the buffers for requests and answers.",
-                bufferBytes),
             one("leasehold_server_received_bytes_total", .counter, "Bytes of requests.", bytesReceived),
             one("leasehold_server_sent_bytes_total", .counter, "Bytes of answers.", bytesSent),
             MetricFamily(

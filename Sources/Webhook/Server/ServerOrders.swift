@@ -5,6 +5,14 @@ final class ServerOrders: Sendable {
     private static let none = Int64.max
 
     private let stopDeadline = Atomic<Int64>(none)
+    private let hasAnnouncedEnd = Atomic<Bool>(false)
+
+    /// Whether clients are to be told with each answer that the connection ends.
+    var isEnding: Bool { hasAnnouncedEnd.load(ordering: .relaxed) }
+
+    func announceEnd() {
+        hasAnnouncedEnd.store(true, ordering: .relaxed)
+    }
 
     var isStopping: Bool { deadline != Self.none }
 

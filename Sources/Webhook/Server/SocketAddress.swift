@@ -92,6 +92,22 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return SocketAddress(host: host, port: UInt16(bigEndian: storage.sin6_port))
     }
 
+    /// Whom a connected socket leads to, for people.
+    static func peer(of socket: Int32) -> String {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let failed = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                unsafe getpeername(socket, address, &length) != 0
+                    || getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) != 0
+            }
+        }
+        // The connection may be gone already.
+        return failed
+            ? "a client that has gone" : String(decoding: host.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+    }
+
     /// Lends the address as the kernel wants it, or nil when the host is not numeric.
     private func withSocketAddress<Result>(_ body: ((UnsafePointer<sockaddr>, socklen_t)?) -> Result) -> Result {
         var v6 = sockaddr_in6()

@@ -2,9 +2,11 @@ internal import Platform
 
 /// What all connections of one loop share: its routes, its buffers and its clock. Confined to the loop.
 final class Workbench {
+    /// The server's name.
+    let name: String
     let limits: Limits
     let counters: ServerCounters
-    let log: Log
+    let notices: ServerNotices
     private let routes: [Route]
     private let handlers: [Route.Handler]
 
@@ -18,14 +20,19 @@ final class Workbench {
     var timeouts: Timeouts
     /// Milliseconds of CLOCK_MONOTONIC when this turn of the loop began.
     var now: Int64 = 0
+    /// Whether the server is about to stop: each connection ends with its next answer.
+    var isEnding = false
     /// Whether the server is going away: each connection is closed after the request that it has begun.
     var isStopping = false
 
-    init(routes: [Route], limits: Limits, counters: ServerCounters, log: Log) {
+    init(
+        _ name: String, routes: [Route], limits: Limits, counters: ServerCounters, notices: ServerNotices
+    ) {
         self.routes = routes
+        self.name = name
         self.limits = limits
         self.counters = counters
-        self.log = log
+        self.notices = notices
         input = ByteBuffer(capacity: 64 * 1024, counters: counters)
         pool = BufferPool(counters: counters)
         handlers = routes.map { $0.makeHandler() }

@@ -76,11 +76,12 @@ final class FakeControllers: Sendable {
     /// - Parameter heartbeat: when its last one was sent.
     func table(
         _ incarnation: String, cluster: String = "east", revision: UInt64 = 1, isActive: Bool = true, term: UInt64 = 7,
-        heartbeat: Reading? = nil
+        state: LeadershipTable.Entry.State = .own, heartbeat: Reading? = nil
     ) -> LeadershipTable {
         LeadershipTable(
             cluster: cluster, mark: TableMark(incarnation: incarnation, revision: revision), isActive: isActive,
             index: NamespaceIndex(["team-a"]), anchor: heartbeat ?? now,
-            entries: [.init(state: .own, holder: 0, term: term, limit: 10_000_000_000)], holders: [cluster])
+            entries: [.init(state: state, holder: 0, term: term, limit: state == .own ? 10_000_000_000 : 0)],
+            holders: [cluster])
     }
 }

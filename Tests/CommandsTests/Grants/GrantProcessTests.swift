@@ -60,7 +60,8 @@ struct GrantProcessTests {
             }
             try await webhook.waitUntilItSays("Denies every guarded write")
         }
-        #expect(try await webhooks[0].page("health", "/readyz").status == 503)
+        // Ready all the same: what it denies says why, and no API server without an endpoint could.
+        #expect(try await webhooks[0].page("health", "/readyz").status == 200)
 
         let second = try await controller(1)
         for webhook in webhooks {
@@ -89,6 +90,34 @@ struct GrantProcessTests {
             return try answer.contains(#""allowed":true"#) && term(answer) > firstTerm
         }
         await end([webhook, standby])
+    }
+
+    @Test func `a webhook that is told to end goes on admitting, unready, as long as others may be led to it`()
+        async throws
+    {
+        let controller = try await controller(0)
+        let webhook = try Replica.webhook(ports: ports, in: directory, ["--shutdown-delay", "1h"])
+        try await webhook.waitUntilStarted("admissions")
+        try await eventually("it admits") { try webhook.admits() }
+        #expect(try await webhook.page("health", "/readyz").status == 200)
+
+        webhook.process.send(SIGTERM)
+        try await webhook.waitUntilItSays("serves on for 1h")
+        let readiness = try await webhook.page("health", "/readyz")
+        #expect(readiness.status == 503)
+        #expect(String(decoding: readiness.body, as: UTF8.self).contains("goes on serving failed: it was told to end"))
+        try await eventually("it admits what comes over new connections") { try webhook.admits() }
+
+        webhook.process.send(SIGTERM)
+        #expect(await webhook.process.exitCode() == 1)
+        await end([controller])
+    }
+
+    @Test func `a person who ends a webhook does not wait for others`() async throws {
+        let webhook = try Replica.webhook(ports: ports, in: directory, ["--shutdown-delay", "1h"])
+        try await webhook.waitUntilStarted("admissions")
+        webhook.process.send(SIGINT)
+        #expect(await webhook.process.exitCode() == 0)
     }
 
     @Test func `a webhook whose cluster leads nothing tells who leads, as one process would`() async throws {

@@ -23,9 +23,10 @@ import Testing
                 cluster: "east", index: NamespaceIndex(["team-a"]), anchor: .now(),
                 entries: [.init(state: .own, holder: 0, term: 7, limit: 600_000_000_000)], holders: ["east"])
             let bench = Workbench(
+                "test",
                 routes: [
                     .validate(policy: Policy(), board: LeadershipBoard(table), counters: AdmissionCounters()), .page,
-                ], limits: Limits(), counters: counters, log: Log())
+                ], limits: Limits(), counters: counters, notices: ServerNotices(Log()))
             let connection = Connection(try Transport(Descriptor(owning: ends[0]), nil), index: 0, at: bench)
 
             // Whole, pipelined, in two pieces, in chunks, larger than the shared buffer, and to paths without a body.

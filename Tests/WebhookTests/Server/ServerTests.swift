@@ -504,6 +504,22 @@ struct ServerTests {
     // MARK: Stopping
 
     @Test(arguments: Wire.allCases)
+    func `once its end is announced, old and new clients are served, and told to come back elsewhere`(wire: Wire) throws
+    {
+        let server = try Server.forTests(wire)
+        let old = try TestClient(server.address, wire)
+        #expect(try old.request(post("x")).headers["connection"] == nil)
+
+        server.announceEnd()
+        for client in [old, try TestClient(server.address, wire), try TestClient(server.address, wire)] {
+            let answer = try client.request(post("hello"))
+            #expect(answer.text == Route.echoed(Array("hello".utf8)) && answer.headers["connection"] == "close")
+            #expect(try client.isEnded())
+        }
+        server.stop(within: .zero)
+    }
+
+    @Test(arguments: Wire.allCases)
     func `stopping finishes the request in progress and closes idle connections`(wire: Wire) throws {
         let server = try Server.forTests(wire)
         let idle = try TestClient(server.address, wire)

@@ -156,7 +156,7 @@ final class TestClient {
     /// Takes more bytes from the server.
     ///
     /// - Returns: false at the end of the stream.
-    private func receive() throws -> Bool {
+    func receive() throws -> Bool {
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
         while true {
             if tls != nil {

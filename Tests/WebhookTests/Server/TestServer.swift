@@ -5,10 +5,10 @@ import Platform
 extension Server {
     /// A server on a free port of 127.0.0.1 that answers `POST /validate` with what it got, and `GET /page`.
     static func forTests(
-        _ wire: Wire = .plain, limits: Limits = Limits(), loops: Int = 1, routes: [Route] = [.echo, .page]
+        _ wire: Wire = .plain, limits: Limits = Limits(), loops: Int = 1, routes: [Route] = [.echo, .page],
+        log: Log = Log(write: { _ in })
     ) throws -> Server {
         let address = SocketAddress(host: "127.0.0.1", port: 0)
-        let log = Log(write: { _ in })
         switch wire {
         case .plain:
             return try Server("test", at: address, routes: routes, limits: limits, loops: loops, log: log)

@@ -1,9 +1,20 @@
 import Election
 import Testing
 
-@testable import Controller
+@testable import Platform
 
 struct RepeatedFailuresTests {
+    /// What was written.
+    private final class Lines: Sendable {
+        private let lines = Locked<[String]>([])
+
+        var log: Log { Log { [lines] line in lines.withLock { $0.append(line) } } }
+        var all: [String] { lines.withLock { $0 } }
+
+        func contains(_ text: String) -> Bool { all.contains { $0.contains(text) } }
+        func count(of text: String) -> Int { all.count { $0.contains(text) } }
+    }
+
     private let lines = Lines()
     private var failures: RepeatedFailures
 
@@ -83,5 +94,23 @@ struct RepeatedFailuresTests {
         let third = failures.isFirst("not found", at: at(61))
         #expect([first, second, third] == [true, false, true])
         #expect(lines.all.isEmpty)
+    }
+
+    @Test mutating func `however many failures are told apart, what is remembered is bounded`() {
+        for number in 0..<1000 { failures.failed("key \(number)", "failure \(number)", at: at(0)) }
+        #expect(lines.all.count == 1000)
+        for number in 0..<1000 { failures.failed("key \(number)", "failure \(number)", at: at(1)) }
+        #expect(lines.all.count == 2000 - RepeatedFailures.keysMax)
+    }
+
+    @Test mutating func `an owner with a lock gets the lines that the others see written`() {
+        var other = RepeatedFailures(Log { _ in Issue.record("it is not to write by itself") })
+        #expect(other.take("store", "no bucket", at: at(0)) == "no bucket")
+        #expect(other.take("store", "no bucket", at: at(1)) == nil)
+        #expect(other.due(at: at(59)).isEmpty)
+        #expect(other.due(at: at(60)) == ["no bucket (1 more of these in the last 60 s)"])
+        #expect(!other.isEmpty)
+        #expect(other.due(at: at(120)).isEmpty)
+        #expect(other.isEmpty)
     }
 }

@@ -9,14 +9,14 @@ extension Duration {
         return tenths == 0 ? "\(seconds) s" : "\(seconds).\(tenths) s"
     }
 
-    var inSeconds: Double {
+    package var inSeconds: Double {
         Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }
 
 extension Int {
     /// In groups of three digits: `10,000`.
-    var forPeople: String {
+    package var forPeople: String {
         var (rest, groups) = (magnitude, [String]())
         repeat {
             let (higher, group) = rest.quotientAndRemainder(dividingBy: 1000)

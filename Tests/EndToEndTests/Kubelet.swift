@@ -1,0 +1,99 @@
+import FoundationEssentials
+import Glibc
+import HTTP
+import Support
+
+/// Runs the pods of `config/manager` as processes of this machine: with their arguments, their environment, the rights of
+/// their accounts and their Secrets. Only what a cluster's network would do is done by other addresses.
+struct Kubelet: Sendable {
+    let plane: ControlPlane
+    let webhookPort: UInt16
+    private let grantPort: UInt16
+    private let health: (controller: UInt16, webhook: UInt16)
+    private let directory: TemporaryDirectory
+
+    init(_ plane: ControlPlane, webhookPort: UInt16) throws {
+        (self.plane, self.webhookPort) = (plane, webhookPort)
+        grantPort = try FreePort.any()
+        health = (try FreePort.any(), try FreePort.any())
+        directory = try TemporaryDirectory()
+    }
+
+    /// - Parameter more: further arguments.
+    func startController(_ pod: Pod, _ more: [String] = []) async throws -> ChildProcess {
+        try await mountSecrets(of: pod)
+        return try start(
+            pod,
+            [
+                "--kubeconfig", try await plane.leaseholdAccount(), "--grants-bind-address", "127.0.0.1:\(grantPort)",
+                "--health-probe-bind-address", "127.0.0.1:\(health.controller)",
+            ] + more, ["LEASEHOLD_STORE": "file:\(directory.file("store"))"])
+    }
+
+    /// When its Secrets are there.
+    func startWebhook(_ pod: Pod) async throws -> ChildProcess {
+        try await mountSecrets(of: pod)
+        return try start(
+            pod,
+            [
+                "--bind-address", "127.0.0.1:\(webhookPort)", "--health-probe-bind-address",
+                "127.0.0.1:\(health.webhook)",
+            ],
+            // As in each pod, though this one has no token for it.
+            ["KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"])
+    }
+
+    /// Whether both pods' readiness probes succeed.
+    func areReady() async -> Bool {
+        for port in [health.controller, health.webhook] {
+            do throws(HTTPError) {
+                let answer = try await HTTPClient().send(HTTPRequest(.get, "http://127.0.0.1:\(port)/readyz"))
+                guard answer.status == 200 else { return false }
+            } catch { return false }
+        }
+        return true
+    }
+
+    private func start(_ pod: Pod, _ more: [String], _ environment: [String: String]) throws -> ChildProcess {
+        let container = pod.containers[0]
+        let grants = "leader-election-grants.\(ControlPlane.systemNamespace).svc:9443"
+        let arguments = container.args.map { argument in
+            argument == "--grants-address=\(grants)" ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument)
+        }
+        var variables = [
+            "LEASEHOLD_CLUSTER": "east", "HOME": directory.path,
+            "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
+        ]
+        for variable in container.env {
+            variables[variable.name] = variable.value.map(here) ?? ControlPlane.systemNamespace
+        }
+        variables.merge(environment) { _, new in new }
+        return try ChildProcess(
+            leasehold: arguments + ["--metrics-bind-address", "0"] + more, environment: variables, in: directory)
+    }
+
+    /// A path of a pod, on this machine.
+    private func here(_ text: String) -> String {
+        text.replacing("/etc/leasehold/", with: directory.file("etc/")).replacing(
+            "/var/lib/leasehold", with: directory.file("state"))
+    }
+
+    private func mountSecrets(of pod: Pod) async throws {
+        struct Secret: Decodable { let data: [String: Data] }
+        for mount in pod.containers[0].volumeMounts {
+            guard let name = pod.volumes.first(where: { $0.name == mount.name })?.secret?.secretName else { continue }
+            var text = ""
+            try await eventually("there is a Secret \(name)") {
+                let outcome = try await plane.kubectl(
+                    "get", "secret", name, "--namespace", ControlPlane.systemNamespace, "--output", "json")
+                text = outcome.out
+                return outcome.code == 0
+            }
+            let path = here(mount.mountPath + "/")
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            for (key, value) in try JSONDecoder().decode(Secret.self, from: Data(text.utf8)).data {
+                try SecretFile.write(String(decoding: value, as: UTF8.self), to: path + key)
+            }
+        }
+    }
+}
