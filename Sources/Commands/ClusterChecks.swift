@@ -113,7 +113,9 @@ struct ClusterChecks {
     // MARK: - Rights
 
     /// All that a controller does on its API server.
-    var neededRights: [AccessReview.Right] {
+    ///
+    /// - Parameter writesAuthorities: whether it keeps the caBundle; else cert-manager does.
+    func neededRights(writesAuthorities: Bool) -> [AccessReview.Right] {
         let (group, heartbeat) = (LeaseObject.resource.group, ControllerHeartbeat.name)
         func each(_ verbs: String..., of right: (String) -> AccessReview.Right) -> [AccessReview.Right] {
             verbs.map(right)
@@ -122,23 +124,40 @@ struct ClusterChecks {
             + each("list", "watch", "create", "patch") { .init($0, "leases", group: group) }
             + [.init("patch", "leases", group: group, subresource: "status"), .init("create", "events")]
             + each("get", "patch") {
-                .init(
-                    $0, "validatingwebhookconfigurations", group: "admissionregistration.k8s.io",
-                    name: options.webhookConfiguration)
-            }
-            + each("get", "patch") {
                 .init($0, "leases", group: "coordination.k8s.io", namespace: systemNamespace, name: heartbeat)
             }
             + [.init("create", "leases", group: "coordination.k8s.io", namespace: systemNamespace)]
+            + (writesAuthorities
+                ? each("get", "patch") {
+                    .init(
+                        $0, "validatingwebhookconfigurations", group: "admissionregistration.k8s.io",
+                        name: options.webhookConfiguration)
+                } : []) + rightsOfAuthority
+    }
+
+    /// For the Secrets that controllers keep, where they do.
+    private var rightsOfAuthority: [AccessReview.Right] {
+        guard let authority = options.authoritySecret else { return [] }
+        let names = [authority, AuthorityKeeper.webhookSecret, AuthorityKeeper.grantsSecret]
+        return names.flatMap { name in
+            ["get", "patch"].map { .init($0, "secrets", namespace: systemNamespace, name: name) }
+        } + [.init("create", "secrets", namespace: systemNamespace)]
+    }
+
+    /// Whether cert-manager writes the caBundle; a registration that cannot be read is another check's.
+    private func isInjected() async -> Bool {
+        let registration = try? await client.read(WebhookRegistration.self, options.webhookConfiguration)
+        return registration?.metadata.annotations?["cert-manager.io/inject-ca-from"] != nil
     }
 
     func rights() async -> Finding {
         let check = "rights"
         let account = options.account.map { (namespace: systemNamespace, name: $0) }
         let who = options.account.map { "the service account \(systemNamespace)/\($0)" } ?? "the caller"
+        let needed = neededRights(writesAuthorities: await !isInjected())
         var missing: [String] = []
         do throws(KubernetesError) {
-            for right in neededRights where try await !client.isAllowed(right, account: account) {
+            for right in needed where try await !client.isAllowed(right, account: account) {
                 missing.append(right.description)
             }
         } catch {
@@ -150,7 +169,7 @@ struct ClusterChecks {
                 check, "\(who) may not \(missing.joined(separator: ", "))",
                 "kubectl apply -k config/rbac, or grant these rights")
         }
-        return .ok(check, "\(who) may do all \(neededRights.count) things that a controller does")
+        return .ok(check, "\(who) may do all \(needed.count) things that a controller does")
     }
 
     // MARK: - The controller

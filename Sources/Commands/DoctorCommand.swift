@@ -13,6 +13,7 @@ enum DoctorCommand: Command {
 
     struct Options: FlagOptions {
         var account: String?
+        var authoritySecret: String?
         var webhookConfiguration = RunOptions().webhookConfiguration
         var clockRateBound = ElectionOptions().timing.rho
         var store = StoreOptions()
@@ -36,7 +37,8 @@ enum DoctorCommand: Command {
     ]
     static let examples = [
         "leasehold doctor --lease-storage-bucket my-bucket --context east \\",
-        "    --service-account leader-election-controller-manager",
+        "    --service-account leader-election-controller-manager \\",
+        "    --authority-secret leader-election-authority",
         "kubectl exec deploy/leader-election-controller-manager -- leasehold doctor",
     ]
     static let exitCodes = [
@@ -55,6 +57,9 @@ enum DoctorCommand: Command {
                     Flag(
                         "service-account", \.account, .name("NAME"),
                         "Whose rights to check, of the system namespace's accounts.", defaultText: "the caller's own"),
+                    Flag(
+                        "authority-secret", \.authoritySecret, .name("NAME"),
+                        "As for the controllers: adds the rights to the Secrets that they keep.", defaultText: "none"),
                     Flag(
                         "webhook-configuration", \.webhookConfiguration, .name("NAME"),
                         "The ValidatingWebhookConfiguration that guards."),

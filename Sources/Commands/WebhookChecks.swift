@@ -1,3 +1,4 @@
+internal import Controller
 internal import Election
 private import FoundationEssentials
 internal import Kubernetes
@@ -105,14 +106,11 @@ struct WebhookChecks {
                 "start the controller, which writes it anew; check this machine's clock")
         }
         guard let endpoint = Endpoint(webhook.clientConfig, environment: environment) else {
-            return .skipped(
-                check,
-                "the caBundle holds \(authorities.count) authorities, one of them valid; the Service cannot be reached from "
-                    + "outside the cluster, so its certificate was not looked at: run this in a pod")
+            return await secret(for: webhook.clientConfig, authorities, at: now, check)
         }
         do {
             let leaf = try await ServingProbe.certificate(of: endpoint, trusting: authorities)
-            return Self.judge(leaf, of: endpoint, at: now, check)
+            return Self.judge(leaf, in: endpoint.description, at: now, check)
         } catch {
             return .failed(
                 check, "\(endpoint) does not prove to be the webhook: \(error)",
@@ -120,18 +118,65 @@ struct WebhookChecks {
         }
     }
 
+    /// A Service cannot be reached from outside its cluster; what is served there is in a Secret.
+    private func secret(
+        for config: WebhookConfigurationObject.ClientConfig, _ authorities: [Certificate], at now: Int64, _ check: String
+    ) async -> Finding {
+        let namespace = options.kubernetes.systemNamespace
+        let place = "the Secret \(namespace)/\(AuthorityKeeper.webhookSecret)"
+        let host = config.service.map { "\($0.name).\($0.namespace).svc" } ?? ""
+        let chain: [Certificate]
+        do {
+            let found = try await client.read(ServedCertificate.self, AuthorityKeeper.webhookSecret, namespace: namespace)
+            let bytes = found.data?.certificate.map { [UInt8]($0) } ?? []
+            chain = try Certificate.all(pem: bytes.span, source: place)
+        } catch let error as KubernetesError where error.code == .forbidden || error.code == .notFound {
+            return .skipped(
+                check,
+                "the caBundle is valid; the certificate was not looked at, as \(place) cannot be read and the Service "
+                    + "is out of reach from outside the cluster: run this in a controller's pod")
+        } catch {
+            return .failed(check, "\(error)", "look at the controller's log, which writes it")
+        }
+        guard authorities.contains(where: { chain[0].isSigned(by: $0) }) || chain.count > 1 else {
+            return .failed(
+                check, "the certificate in \(place) is of no authority in the caBundle",
+                "look at the log of the controller, which writes both, and at who else may write them")
+        }
+        guard chain[0].names.contains(.dns(host)), chain[0].validity.notBefore <= now, now < chain[0].validity.notAfter
+        else {
+            return .failed(
+                check, "the certificate in \(place) is not for \(host), or not valid now",
+                "look at the controller's log; check --webhook-tls-name")
+        }
+        return Self.judge(chain[0], in: place, at: now, check)
+    }
+
     /// - Parameter now: microseconds since 1970.
-    static func judge(_ leaf: Certificate, of endpoint: Endpoint, at now: Int64, _ check: String) -> Finding {
+    static func judge(_ leaf: Certificate, in place: String, at now: Int64, _ check: String) -> Finding {
         let day: Int64 = 86_400 * 1_000_000
         let left = (leaf.validity.notAfter - now) / day
         let life = leaf.validity.notAfter - leaf.validity.notBefore
         let until = Timestamp.format(microseconds: leaf.validity.notAfter).prefix(10)
-        let found = "\(endpoint) serves a certificate that the caBundle trusts, good until \(until) (\(left) days)"
+        let found = "\(place) has a certificate that the caBundle trusts, good until \(until) (\(left) days)"
         // Renewed at two thirds of its life: what is left of the last sixth says that nobody renews it.
         return (leaf.validity.notAfter - now) < life / 6
             ? .warning(check, found, "it should have been renewed by now: look at the controller's log")
             : .ok(check, found)
     }
+}
+
+/// The Secret of the webhook's certificate, without its key.
+private struct ServedCertificate: APIObject {
+    static let resource = SecretObject.resource
+
+    struct Values: Codable, Sendable {
+        enum CodingKeys: String, CodingKey { case certificate = "tls.crt" }
+        var certificate: Data?
+    }
+
+    var metadata: ObjectMetadata
+    var data: Values?
 }
 
 /// Where a webhook is served.

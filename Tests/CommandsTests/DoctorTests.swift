@@ -143,8 +143,8 @@ struct DoctorTests {
         let endpoint = try #require(Endpoint(config, environment: [:]))
         #expect(endpoint.description == "x:8443")
         let day: Int64 = 86_400_000_000
-        #expect(WebhookChecks.judge(leaf, of: endpoint, at: leaf.validity.notAfter - 30 * day, "c").status == .ok)
-        #expect(WebhookChecks.judge(leaf, of: endpoint, at: leaf.validity.notAfter - 10 * day, "c").status == .warning)
+        #expect(WebhookChecks.judge(leaf, in: "x", at: leaf.validity.notAfter - 30 * day, "c").status == .ok)
+        #expect(WebhookChecks.judge(leaf, in: "x", at: leaf.validity.notAfter - 10 * day, "c").status == .warning)
     }
 
     @Test func `knows that a Service is out of reach from outside its cluster`() throws {

@@ -187,7 +187,7 @@ struct CommandTests {
             #expect(finding.status == "ok", "\(finding)")
         }
         #expect(report["webhook-reachable"]?.message.contains("the API server asked about guestbooks in ") == true)
-        #expect(report["webhook-certificate"]?.message.contains("127.0.0.1:\(east.port) serves a certificate") == true)
+        #expect(report["webhook-certificate"]?.message.contains("127.0.0.1:\(east.port) has a certificate") == true)
 
         // Its own rights, and no more: whether the webhook is reached takes more.
         let own = try await doctor(Self.storeFlags, kubeconfig: try await east.plane.leaseholdAccount())
