@@ -6,7 +6,7 @@ SHELL := /bin/bash
 RELEASE := .build/release/leasehold
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl prometheus
+TEST_PACKAGES := openssl prometheus zsh fish
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 # Their files are in the image too; Dockerfile reads these lists.

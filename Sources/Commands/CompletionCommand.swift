@@ -97,11 +97,17 @@ enum CompletionCommand: Command {
             set -l directive $answer[-1]
             set -e answer[-1]
             string join \n -- $answer
+            set -l head (string match -r -- '^--[^=]*=' "$current")
+            set -l tail (string replace -r -- '^--[^=]*=' '' "$current")
+            set -l paths
             switch $directive
                 case ':0'
-                    __fish_complete_path (string replace -r '^.*=' '' -- "$current")
+                    set paths (__fish_complete_path "$tail")
                 case ':16'
-                    __fish_complete_directories (string replace -r '^.*=' '' -- "$current")
+                    set paths (__fish_complete_directories "$tail")
+            end
+            for path in $paths
+                echo "$head$path"
             end
         end
         complete -c leasehold -f -a '(__leasehold_complete)'

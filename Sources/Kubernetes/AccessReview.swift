@@ -3,7 +3,8 @@ package enum AccessReview {
     /// One right.
     package struct Right: Codable, Hashable, Sendable {
         package let verb: String
-        package let group: String
+        /// nil: the core group.
+        package let group: String?
         package let resource: String
         package var subresource: String?
         /// nil: in all namespaces, or for a kind without namespaces.
@@ -12,7 +13,7 @@ package enum AccessReview {
         package var name: String?
 
         package init(
-            _ verb: String, _ resource: String, group: String = "", subresource: String? = nil,
+            _ verb: String, _ resource: String, group: String? = nil, subresource: String? = nil,
             namespace: String? = nil,
             name: String? = nil
         ) {
@@ -39,7 +40,7 @@ package enum AccessReview {
 
 extension AccessReview.Right: CustomStringConvertible {
     package var description: String {
-        let kind = "\(resource)\(subresource.map { "/\($0)" } ?? "")\(group.isEmpty ? "" : ".\(group)")"
+        let kind = "\(resource)\(subresource.map { "/\($0)" } ?? "")\(group.map { ".\($0)" } ?? "")"
         return "\(verb) \(kind)\(name.map { " \($0)" } ?? "")\(namespace.map { " in \($0)" } ?? "")"
     }
 }

@@ -55,44 +55,81 @@ struct CompletionTests {
 
     // MARK: - In shells
 
-    /// What the shell completes the line to, with the built program on its path.
-    private func bash(_ line: String) async throws -> [String] {
+    private static func has(_ shell: String) -> Bool {
+        FileManager.default.isExecutableFile(atPath: "/usr/bin/\(shell)")
+    }
+
+    /// What a shell's script writes for a line, with the built program on its path.
+    private func run(_ shell: String, _ options: [String], _ script: String, _ line: String) async throws -> [String] {
         let directory = try TemporaryDirectory()
-        let script = #"""
-            source <(leasehold completion bash)
-            COMP_LINE=$1 COMP_POINT=${#1}
-            # What bash itself tells a function that completes is not there outside an interactive shell.
-            compopt() { :; }
-            _leasehold
-            printf '%s\n' "${COMPREPLY[@]}"
-            """#
         let process = try ChildProcess(
-            "/bin/bash", ["-euo", "pipefail", "-c", script, "bash", line],
-            environment: ["PATH": "\(try ChildProcess.productDirectory()):/usr/bin:/bin"], in: directory)
+            "/usr/bin/\(shell)", options + ["-c", script, shell, line],
+            environment: [
+                "PATH": "\(try ChildProcess.productDirectory()):/usr/bin:/bin", "HOME": directory.path, "LINE": line,
+                "TERM": "dumb",
+            ], in: directory)
         #expect(await process.exitCode() == 0, "\(process.err)")
         #expect(process.err.isEmpty)
-        return process.out.split(separator: "\n").map(String.init)
+        return process.out.split(separator: "\n").map { String($0.prefix { $0 != "\t" }) }
+    }
+
+    private func expectCompletions(_ complete: (String) async throws -> [String]) async throws {
+        #expect(try await complete("leasehold sta") == ["status"])
+        #expect(try await complete("leasehold status --out") == ["--output"])
+        #expect(try await Set(complete("leasehold status --output ")) == ["table", "wide", "json", "yaml"])
+        #expect(try await complete("leasehold check /etc/pass").contains("/etc/passwd"))
     }
 
     @Test func `real bash completes commands, flags, values and files`() async throws {
-        #expect(try await bash("leasehold sta") == ["status"])
-        #expect(try await bash("leasehold status --out") == ["--output"])
-        #expect(try await bash("leasehold status --output ") == ["table", "wide", "json", "yaml"])
+        func complete(_ line: String) async throws -> [String] {
+            try await run(
+                "bash", ["-euo", "pipefail"],
+                #"""
+                source <(leasehold completion bash)
+                COMP_LINE=$1 COMP_POINT=${#1}
+                # There is none outside an interactive shell.
+                compopt() { :; }
+                _leasehold
+                printf '%s\n' "${COMPREPLY[@]}"
+                """#, line)
+        }
+        try await expectCompletions(complete)
         // bash replaces what stands behind the equals sign only.
-        #expect(try await bash("leasehold status --output=j") == ["json"])
-        #expect(try await bash("leasehold check /etc/pass").contains("/etc/passwd"))
-        #expect(try await bash("leasehold run --state-directory=/et") == ["/etc"])
+        #expect(try await complete("leasehold status --output=j") == ["json"])
+        #expect(try await complete("leasehold run --state-directory=/et") == ["/etc"])
     }
 
-    @Test(arguments: CompletionCommand.shells)
-    func `the scripts have no syntax error`(shell: String) async throws {
-        let candidates = ["/bin/\(shell)", "/usr/bin/\(shell)", "/usr/local/bin/\(shell)"]
-        guard let binary = candidates.first(where: FileManager.default.isExecutableFile) else { return }
-        let directory = try TemporaryDirectory()
-        let file = directory.file("script")
-        try (await leasehold("completion", shell)).out.write(toFile: file, atomically: true, encoding: .utf8)
-        let process = try ChildProcess(binary, ["-n", file], in: directory)
-        #expect(await process.exitCode() == 0, "\(process.err)")
+    @Test(.enabled(if: has("zsh"), "zsh is not installed"))
+    func `real zsh completes commands, flags, values and files`() async throws {
+        func complete(_ line: String) async throws -> [String] {
+            try await run(
+                "zsh", ["-f"],
+                #"""
+                # Completion itself works only while somebody types: these stand for its own functions.
+                compdef() { [[ "$*" == "_leasehold leasehold" ]] }
+                _describe() { print -rl -- ${(@)${(P)2}%%:*} }
+                compset() { PREFIX=${PREFIX#*=} }
+                _files() { print -rl -- ${PREFIX}*(N) }
+                source <(leasehold completion zsh)
+                words=("${(@s: :)1}")
+                CURRENT=${#words}
+                PREFIX=${words[-1]}
+                _leasehold
+                """#, line)
+        }
+        try await expectCompletions(complete)
+        #expect(try await complete("leasehold status --output=j") == ["--output=json"])
+        #expect(try await complete("leasehold run --state-directory=/et") == ["/etc"])
+    }
+
+    @Test(.enabled(if: has("fish"), "fish is not installed"))
+    func `real fish completes commands, flags, values and files`() async throws {
+        func complete(_ line: String) async throws -> [String] {
+            try await run("fish", ["--no-config"], #"leasehold completion fish | source; complete -C "$LINE""#, line)
+        }
+        try await expectCompletions(complete)
+        #expect(try await complete("leasehold status --output=j") == ["--output=json"])
+        #expect(try await complete("leasehold run --state-directory=/et") == ["--state-directory=/etc/"])
     }
 }
 

@@ -43,7 +43,9 @@ struct ProcessTests {
         let wrong = try await run("status", environment: ["LEASEHOLD_OUTPUT": "xml"])
         #expect(wrong.code == 2)
         #expect(
-            wrong.err == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, json\n")
+            wrong.err
+                == "leasehold status: LEASEHOLD_OUTPUT (for --output) got \"xml\"; allowed: one of table, wide, json, yaml\n"
+        )
     }
 
     @Test func `an error that quotes a record is one line of text`() async throws {
