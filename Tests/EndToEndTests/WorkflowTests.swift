@@ -8,6 +8,7 @@ struct WorkflowTests {
     @Test(.enabled("kubectl is older than 1.21", { try await Manifests.canBeBuilt() }))
     func `what make installs, make removes, and nothing of it is left behind`() async throws {
         let plane = try await ControlPlane.start("east")
+        try await makeKubectl(for: plane)
         let before = try await objects(on: plane)
         try await make(["install"], on: plane)
         let target = ["IMG=registry.example:5000/leasehold:v1", "CLUSTER=east", "BUCKET=leases"]
@@ -127,7 +128,10 @@ struct WorkflowTests {
     private func make(_ arguments: [String], on plane: ControlPlane) async throws {
         let process = try ChildProcess(
             "/usr/bin/make",
-            ["--no-print-directory", "--directory", ControlPlane.projectFile(""), "KUBECTL=\(try kubectl(of: plane))"]
+            [
+                "--no-print-directory", "--directory", ControlPlane.projectFile(""),
+                "KUBECTL=\(plane.directory.file("kubectl"))",
+            ]
                 + arguments,
             environment: [
                 "HOME": plane.directory.path, "KUBECONFIG": plane.admin,
@@ -140,8 +144,7 @@ struct WorkflowTests {
     }
 
     /// A kubectl for an API server that may be of Kubernetes 1.20, which has policy/v1 under another name.
-    private func kubectl(of plane: ControlPlane) throws -> String {
-        let path = plane.directory.file("kubectl")
+    private func makeKubectl(for plane: ControlPlane) async throws {
         let text = """
             #!/bin/sh
             case " $* " in
@@ -150,8 +153,12 @@ struct WorkflowTests {
             esac
 
             """
-        try plane.directory.write(text, to: "kubectl")
-        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
-        return path
+        try plane.directory.write(text, to: "kubectl.sh")
+        // By another process: what this one has open for writing, a child that it starts at that moment has open too, and
+        // nobody can run it ("Text file busy").
+        let copy = try ChildProcess(
+            "/usr/bin/install", ["-m", "700", plane.directory.file("kubectl.sh"), plane.directory.file("kubectl")],
+            in: plane.directory)
+        #expect(await copy.exitCode() == 0, "\(copy.err)")
     }
 }
