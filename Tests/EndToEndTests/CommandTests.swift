@@ -89,6 +89,10 @@ struct CommandTests {
     @Test func `a cluster shows what the store shows, to whoever may view one namespace`() async throws {
         let store = try #require(
             try await status("--store", "gs://\(Fleet.bucket)", "--namespace", "team-a").leases.first)
+        // It leads a moment before its controller's first heartbeat is written.
+        try await east.until("the controller's heartbeat is there") {
+            try await status("--kubeconfig", east.plane.admin, "--namespace", "team-a").problem == nil
+        }
         let whole = try await status("--kubeconfig", east.plane.admin, "--namespace", "team-a")
         let seen = try #require(whole.leases.first)
         #expect(whole.source == "cluster" && whole.problem == nil)
