@@ -120,14 +120,16 @@ struct WebhookChecks {
 
     /// A Service cannot be reached from outside its cluster; what is served there is in a Secret.
     private func secret(
-        for config: WebhookConfigurationObject.ClientConfig, _ authorities: [Certificate], at now: Int64, _ check: String
+        for config: WebhookConfigurationObject.ClientConfig, _ authorities: [Certificate], at now: Int64,
+        _ check: String
     ) async -> Finding {
         let namespace = options.kubernetes.systemNamespace
         let place = "the Secret \(namespace)/\(AuthorityKeeper.webhookSecret)"
         let host = config.service.map { "\($0.name).\($0.namespace).svc" } ?? ""
         let chain: [Certificate]
         do {
-            let found = try await client.read(ServedCertificate.self, AuthorityKeeper.webhookSecret, namespace: namespace)
+            let found = try await client.read(
+                ServedCertificate.self, AuthorityKeeper.webhookSecret, namespace: namespace)
             let bytes = found.data?.certificate.map { [UInt8]($0) } ?? []
             chain = try Certificate.all(pem: bytes.span, source: place)
         } catch let error as KubernetesError where error.code == .forbidden || error.code == .notFound {
