@@ -70,7 +70,6 @@ final class CertificateScene: Sendable {
     static func start() async throws -> CertificateScene {
         let scene = try await CertificateScene(ControlPlane.start("east"))
         try await scene.askBothWebhooks()
-        try await scene.grantRights()
         for number in 0...1 { try scene.startController(number) }
         for number in 0...1 { try await scene.startWebhook(number) }
         return scene
@@ -93,26 +92,6 @@ final class CertificateScene: Sendable {
              {"op": "replace", "path": "/webhooks/1/clientConfig",
               "value": {"url": "https://127.0.0.1:\(webhooks[1].port)/validate"}}]
             """)
-    }
-
-    /// Exactly what the keepers of the authority need.
-    private func grantRights() async throws {
-        try await plane.run(
-            "apply", "--filename", "-",
-            input: """
-                {"apiVersion": "v1", "kind": "List", "items": [
-                 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-                  "metadata": {"name": "test-authority", "namespace": "\(ControlPlane.systemNamespace)"},
-                  "rules": [
-                   {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "patch"],
-                    "resourceNames": ["\(Self.authority)", "\(Self.webhookTLS)", "\(Self.grantsTLS)"]},
-                   {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}]},
-                 {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                  "metadata": {"name": "test-authority", "namespace": "\(ControlPlane.systemNamespace)"},
-                  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "test-authority"},
-                  "subjects": [{"kind": "ServiceAccount", "name": "leader-election-controller-manager",
-                   "namespace": "\(ControlPlane.systemNamespace)"}]}]}
-                """)
     }
 
     /// - Parameter number: 0 and 1 for those that webhooks ask.
