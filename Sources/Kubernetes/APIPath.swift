@@ -1,3 +1,5 @@
+private import HTTP
+
 /// A path on the API server with its query, percent-encoded (RFC 3986).
 struct APIPath: Hashable, Sendable {
     /// Without the query; what errors show.
@@ -32,7 +34,7 @@ struct APIPath: Hashable, Sendable {
     func with(_ name: String, _ value: String?) -> APIPath {
         guard let value else { return self }
         var result = self
-        result.query += "\(query.isEmpty ? "?" : "&")\(name)=\(Self.encoded(value))"
+        result.query += "\(query.isEmpty ? "?" : "&")\(name)=\(PercentEncoding.encoded(value))"
         return result
     }
 
@@ -51,19 +53,6 @@ struct APIPath: Hashable, Sendable {
                 "Nothing was sent: \"\(text ?? "")\" is no \(what) that a \(resource.kind) can have. Give it a valid one."
             )
         }
-        return encoded(text)
+        return PercentEncoding.encoded(text)
     }
-
-    private static func encoded(_ text: String) -> String {
-        var result: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: result.append(byte)
-            default: result += [0x25, hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 0xF)]]
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
-    }
-
-    private static let hexDigits = Array("0123456789ABCDEF".utf8)
 }

@@ -150,26 +150,3 @@ final class GCSClient: Sendable {
         }
     }
 }
-
-/// RFC 3986, section 2: every byte but the unreserved ones.
-enum PercentEncoding {
-    static func encoded(_ text: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                result.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                result += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
-            }
-        }
-        return result
-    }
-
-    /// As `application/x-www-form-urlencoded`.
-    static func form(_ pairs: [(String, String)]) -> [UInt8] {
-        Array(pairs.map { "\(encoded($0))=\(encoded($1))" }.joined(separator: "&").utf8)
-    }
-}
