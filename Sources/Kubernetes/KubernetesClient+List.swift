@@ -1,3 +1,4 @@
+private import Election
 private import FoundationEssentials
 internal import HTTP
 internal import Platform
@@ -42,7 +43,7 @@ extension KubernetesClient {
                 list = ObjectList()
                 page = try await self.page(path)
             }
-            list.objects += (page.items ?? []).compactMap { $0.object(log: log) }
+            list.objects += (page.items ?? []).compactMap { readable($0) }
             list.resourceVersion = page.metadata.resourceVersion ?? ""
             next = page.metadata.continue.flatMap { $0.isEmpty ? nil : $0 }
             if next == nil { return list }
@@ -51,6 +52,25 @@ extension KubernetesClient {
             .unclear,
             "GET \(path.path): the list has not ended after \(Self.pagesMax) pages of \(Self.pageSize). Check what answers "
                 + "in the API server's place")
+    }
+
+    /// - Returns: nil, after a line in the log about each such object once a minute: it does not decode.
+    func readable<Object: APIObject>(_ item: Item<Object>) -> Object? {
+        switch item {
+        case .readable(let object): return object
+        case .unreadable(let metadata, let reason):
+            let place = "\(Object.resource.kind) \(metadata.namespace.map { "\($0)/" } ?? "")\(metadata.name ?? "")"
+            let now = Reading.now()
+            let lines = unreadable.withLock { failures in
+                let line = failures.take(
+                    place,
+                    "The \(place) of the API server is passed over, since it cannot be read: \(reason). Mend or delete it",
+                    at: now)
+                return failures.due(at: now) + (line.map { [$0] } ?? [])
+            }
+            for line in lines { log.warning(line) }
+            return nil
+        }
     }
 
     private func page<Object: APIObject>(_ path: APIPath) async throws(KubernetesError) -> Page<Object> {
@@ -93,20 +113,6 @@ enum Item<Object: APIObject>: Decodable {
         switch self {
         case .readable(let object): object.metadata
         case .unreadable(let metadata, _): metadata
-        }
-    }
-
-    /// nil, after a line in the log: it does not decode.
-    func object(log: Log) -> Object? {
-        switch self {
-        case .readable(let object): return object
-        case .unreadable(let metadata, let reason):
-            let place = metadata.namespace.map { "\($0)/" } ?? ""
-            log.warning(
-                "The \(Object.resource.kind) \(place)\(metadata.name ?? "") of the API server is passed over, since it cannot "
-                    + "be read: \(reason). Mend or delete it",
-                ["resourceVersion": metadata.resourceVersion ?? ""])
-            return nil
         }
     }
 }

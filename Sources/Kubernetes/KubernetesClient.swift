@@ -17,6 +17,8 @@ package final class KubernetesClient: Sendable {
 
     let connection: APIConnection
     let log: Log
+    /// Objects that cannot be read: each change of one, and each list, shows it again.
+    let unreadable: Locked<RepeatedFailures>
     /// How a watch waits between its tries.
     let sleep: @Sendable (Duration) async -> Void
 
@@ -27,6 +29,7 @@ package final class KubernetesClient: Sendable {
     ) {
         self.connection = connection
         self.log = log
+        unreadable = Locked(RepeatedFailures(log))
         self.sleep = sleep
     }
 

@@ -140,10 +140,10 @@ package struct Watch<Object: APIObject>: AsyncSequence, Sendable {
                 return nil
             case .changed(let item):
                 advance(to: item.metadata)
-                return item.object(log: watch.client.log).map { .changed($0) }
+                return watch.client.readable(item).map { .changed($0) }
             case .removed(let item):
                 advance(to: item.metadata)
-                if let object = item.object(log: watch.client.log) { return .removed(object) }
+                if let object = watch.client.readable(item) { return .removed(object) }
                 // Its last good state must go as well: only a list can tell that.
                 phase = .listing
                 return nil

@@ -185,7 +185,8 @@ struct WatchTests {
             if seen.count == 3 { break }
         }
         #expect(seen == [["good"], ["a"], []])
-        #expect(lines.all.count == 3)
+        // The list, the change and the removal show the same object: one line a minute is enough.
+        #expect(lines.all.count == 1)
         #expect(
             lines.all.allSatisfy { $0.contains("n/nonsense") && $0.contains("spec is no") && !$0.contains("secret") })
     }
