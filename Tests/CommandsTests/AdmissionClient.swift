@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Support
 import TLS
 
 /// Posts to a webhook on this machine, over TLS, one request a connection.
@@ -21,7 +22,11 @@ struct AdmissionClient {
 
     /// A connection over which nothing has been sent yet.
     func open() throws -> Session {
-        try Session(descriptor: connect(), context: ClientContext(authorities: Certificate.all(file: authority)))
+        guard let descriptor = LoopbackSocket.connect(to: port) else {
+            throw Failure(reason: "nobody listens at 127.0.0.1:\(port)")
+        }
+        return try Session(
+            descriptor: descriptor, context: ClientContext(authorities: Certificate.all(file: authority)))
     }
 
     /// One connection for one request.
@@ -82,23 +87,5 @@ struct AdmissionClient {
             else { throw Failure(reason: "no HTTP answer: \(text)") }
             return (status, String(text[end.upperBound...]))
         }
-    }
-
-    private func connect() throws -> Int32 {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        unsafe inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
-        let code = unsafe withUnsafePointer(to: address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard code == 0 else {
-            close(descriptor)
-            throw Failure(reason: "connect: errno \(errno)")
-        }
-        return descriptor
     }
 }

@@ -1,8 +1,8 @@
 private import CLinux
 private import Glibc
 
-/// Sockets of 127.0.0.1 that listen.
-enum LoopbackSocket {
+/// Sockets of 127.0.0.1.
+package enum LoopbackSocket {
     static let backlog: Int32 = 1024
 
     struct Failure: Error {
@@ -54,8 +54,8 @@ enum LoopbackSocket {
 
     // MARK: - Connections
 
-    /// A connection to a port of 127.0.0.1; nil: nobody listens there.
-    static func connect(to port: UInt16) -> Int32? {
+    /// A connection to a port of 127.0.0.1; nil: nobody listens there. Blocks until it is there.
+    package static func connect(to port: UInt16) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return nil }
         let failed = unsafe withUnsafePointer(to: address(port)) { pointer in

@@ -18,18 +18,8 @@ final class ServiceConnection {
     private static let patienceMilliseconds: Int32 = 30_000
 
     init(port: UInt16, trusting context: ClientContext) throws {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        unsafe inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
-        let code = unsafe withUnsafePointer(to: address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        guard let descriptor = LoopbackSocket.connect(to: port) else { throw Broken() }
         do {
-            guard code == 0 else { throw Broken() }
             tls = try TLSConnection(context, serverName: "127.0.0.1", descriptor: descriptor)
         } catch {
             close(descriptor)
