@@ -140,7 +140,19 @@ struct WebhookChecks {
         } catch {
             return .failed(check, "\(error)", "look at the controller's log, which writes it")
         }
-        guard authorities.contains(where: { chain[0].isSigned(by: $0) }) || chain.count > 1 else {
+        return Self.judge(chain, for: host, trusting: authorities, in: place, at: now, check)
+    }
+
+    /// - Parameters:
+    ///   - chain: a leaf first, each signed by the next.
+    ///   - host: the name by which the API server calls the webhook.
+    ///   - now: microseconds since 1970.
+    static func judge(
+        _ chain: [Certificate], for host: String, trusting authorities: [Certificate], in place: String, at now: Int64,
+        _ check: String
+    ) -> Finding {
+        let isChain = zip(chain, chain.dropFirst()).allSatisfy { $0.isSigned(by: $1) }
+        guard isChain, authorities.contains(where: { chain[chain.count - 1].isSigned(by: $0) }) else {
             return .failed(
                 check, "the certificate in \(place) is of no authority in the caBundle",
                 "look at the log of the controller, which writes both, and at who else may write them")
@@ -151,7 +163,7 @@ struct WebhookChecks {
                 check, "the certificate in \(place) is not for \(host), or not valid now",
                 "look at the controller's log; check --webhook-tls-name")
         }
-        return Self.judge(chain[0], in: place, at: now, check)
+        return judge(chain[0], in: place, at: now, check)
     }
 
     /// - Parameter now: microseconds since 1970.

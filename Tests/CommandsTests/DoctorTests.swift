@@ -147,6 +147,29 @@ struct DoctorTests {
         #expect(WebhookChecks.judge(leaf, in: "x", at: leaf.validity.notAfter - 10 * day, "c").status == .warning)
     }
 
+    @Test func `judges a Secret's certificate by who signed it, for which host and until when`() throws {
+        let authority = try CertificateAuthority.make(commonName: "x")
+        let other = try CertificateAuthority.make(commonName: "x")
+        let leaf = try authority.issue(commonName: "x", names: [.dns("a.b.svc")], purpose: .server).certificate
+        let middle = leaf.validity.notBefore + (leaf.validity.notAfter - leaf.validity.notBefore) / 2
+        func finding(
+            _ chain: [Certificate], for host: String = "a.b.svc", trusting: [CertificateAuthority], at now: Int64
+        ) -> Finding {
+            WebhookChecks.judge(
+                chain, for: host, trusting: trusting.map(\.certificate), in: "the Secret s", at: now, "c")
+        }
+        #expect(finding([leaf], trusting: [other, authority], at: middle).status == .ok)
+        #expect(finding([leaf, authority.certificate], trusting: [authority], at: middle).status == .ok)
+        #expect(finding([leaf], trusting: [other], at: middle).message.contains("of no authority in the caBundle"))
+        // A chain that ends at a trusted authority, but does not begin with the leaf's.
+        #expect(
+            finding([leaf, other.certificate], trusting: [other], at: middle).message
+                .contains("of no authority in the caBundle"))
+        #expect(
+            finding([leaf], for: "c.b.svc", trusting: [authority], at: middle).message.contains("is not for c.b.svc"))
+        #expect(finding([leaf], trusting: [authority], at: leaf.validity.notAfter).message.contains("not valid now"))
+    }
+
     @Test func `knows that a Service is out of reach from outside its cluster`() throws {
         var config = WebhookConfigurationObject.ClientConfig()
         config.service = .init(namespace: "system", name: "webhook")

@@ -43,6 +43,26 @@ struct Kubelet: Sendable {
             ["KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"])
     }
 
+    /// `leasehold doctor`, with the controller's account and store, but out of reach of the cluster's Services.
+    ///
+    /// - Returns: of each check its status and message.
+    func doctor() async throws -> [String: String] {
+        struct Report: Decodable {
+            struct Finding: Decodable { let check, status, message: String }
+            let checks: [Finding]
+        }
+        let process = try ChildProcess(
+            leasehold: [
+                "doctor", "--output", "json", "--kubeconfig", try await plane.leaseholdAccount(), "--store",
+                "file:\(directory.file("store"))", "--authority-secret", "leader-election-authority",
+            ],
+            environment: ["HOME": directory.path, "PATH": ProcessInfo.processInfo.environment["PATH"] ?? ""],
+            in: directory)
+        guard [0, 3].contains(await process.exitCode()) else { throw ChildProcess.Failure(process.err) }
+        let checks = try JSONDecoder().decode(Report.self, from: Data(process.out.utf8)).checks
+        return Dictionary(uniqueKeysWithValues: checks.map { ($0.check, "\($0.status): \($0.message)") })
+    }
+
     /// Whether both pods' readiness probes succeed.
     func areReady() async -> Bool {
         for port in [health.controller, health.webhook] {
