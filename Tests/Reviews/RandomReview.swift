@@ -1,14 +1,14 @@
 import Support
 
 /// Random AdmissionReviews, some of them valid: keys in any order, twice, escaped or misspelt, values of any type.
-enum RandomReview {
-    static func make(_ random: inout SeededRandom) -> [UInt8] {
+package enum RandomReview {
+    package static func make(_ random: inout SeededRandom) -> [UInt8] {
         var text = ""
         review(&text, &random)
         return Array(text.utf8)
     }
 
-    static func mutate(_ body: inout [UInt8], _ random: inout SeededRandom) {
+    package static func mutate(_ body: inout [UInt8], _ random: inout SeededRandom) {
         guard !body.isEmpty else { return }
         let place = random.below(body.count)
         switch random.below(8) {

@@ -1,38 +1,81 @@
 import Webhook
 
 /// The slow, obvious reader that ``AdmissionScanner`` is compared with: first a tree, then its fields.
-enum ReferenceReview {
-    enum Result: Equatable {
+package enum ReferenceReview {
+    package enum Result: Equatable {
         case notJSON
         /// JSON, but nothing that may be judged.
         case refused
         case accepted(Fields)
     }
 
-    struct Fields: Equatable {
-        var uid = ""
-        var kind = ["", "", ""]
-        var resource = ["", "", ""]
-        var subResource = ""
-        var namespace = ""
-        var name = ""
-        var operation = ""
-        var dryRun = false
-        var username = ""
-        var groups: [String] = []
+    package struct Fields: Equatable {
+        package var uid = ""
+        package var kind = ["", "", ""]
+        package var resource = ["", "", ""]
+        package var subResource = ""
+        package var namespace = ""
+        package var name = ""
+        package var operation = ""
+        package var dryRun = false
+        package var username = ""
+        package var groups: [String] = []
+
+        package init() {}
+
+        /// What ``AdmissionScanner`` has found.
+        package init(_ request: borrowing AdmissionRequest) {
+            uid = request.uid.string
+            kind = [request.kind.group.string, request.kind.version.string, request.kind.name.string]
+            resource = [request.resource.group.string, request.resource.version.string, request.resource.name.string]
+            subResource = request.subResource.string
+            namespace = request.namespace.string
+            name = request.name.string
+            operation = request.operation.string
+            dryRun = request.dryRun
+            username = request.username.string
+            groups = request.groups.map(\.string)
+        }
     }
 
-    static func read(_ bytes: [UInt8]) -> Result {
-        guard String(validating: bytes, as: UTF8.self) != nil else { return .notJSON }
-        var parser = Parser(bytes: bytes)
-        guard let root = try? parser.document() else { return .notJSON }
+    package static func read(_ bytes: [UInt8]) -> Result {
+        guard let root = tree(bytes) else { return .notJSON }
         guard let fields = try? interpret(root) else { return .refused }
         return .accepted(fields)
     }
 
+    /// What ``AdmissionScanner`` says of the same bytes.
+    package static func scan(_ bytes: [UInt8], with scanner: inout AdmissionScanner) -> Result {
+        unsafe bytes.withUnsafeBytes { bytes in
+            do throws(ScanError) {
+                try unsafe scanner.scan(bytes)
+                return .accepted(Fields(scanner.request))
+            } catch {
+                switch error.kind {
+                case .unexpectedByte, .unexpectedEnd, .invalidUTF8, .controlByte, .tooDeep: return .notJSON
+                case .loneSurrogate, .wrongType, .ambiguousKey, .notAdmissionReview, .missingUID, .missingUsername:
+                    return .refused
+                }
+            }
+        }
+    }
+
+    /// Whether the scanner may say `outcome` where this reader says `reference`: a body may be wrong in two ways, and the
+    /// scanner stops at the first.
+    package static func allows(_ outcome: Result, where reference: Result) -> Bool {
+        outcome == reference || (outcome == .refused && reference == .notJSON)
+    }
+
     // MARK: The tree
 
-    indirect enum Value {
+    /// nil: this is no JSON text.
+    package static func tree(_ bytes: [UInt8]) -> Value? {
+        guard String(validating: bytes, as: UTF8.self) != nil else { return nil }
+        var parser = Parser(bytes: bytes)
+        return try? parser.document()
+    }
+
+    package indirect enum Value {
         case null
         case bool(Bool)
         case number
@@ -147,6 +190,10 @@ enum ReferenceReview {
             }
         }
 
+        private static let simpleEscapes: [UInt8: UInt16] = [
+            0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 8, 0x66: 12, 0x6E: 10, 0x72: 13, 0x74: 9,
+        ]
+
         mutating func string() throws -> String? {
             try eat("\"")
             // As UTF-16, in which halves of pairs are halves of pairs.
@@ -166,10 +213,7 @@ enum ReferenceReview {
                 flush()
                 guard let escape = peek() else { throw Failure() }
                 index += 1
-                let simple: [UInt8: UInt16] = [
-                    0x22: 0x22, 0x5C: 0x5C, 0x2F: 0x2F, 0x62: 8, 0x66: 12, 0x6E: 10, 0x72: 13, 0x74: 9,
-                ]
-                if let unit = simple[escape] {
+                if let unit = Self.simpleEscapes[escape] {
                     units.append(unit)
                 } else {
                     guard escape == UInt8(ascii: "u"), index + 4 <= bytes.count else { throw Failure() }
@@ -276,5 +320,15 @@ enum ReferenceReview {
         if names.contains(key) { return key }
         if names.contains(where: { $0.lowercased() == key.lowercased() }) { throw Failure() }
         return nil
+    }
+}
+
+extension ReferenceReview {
+    /// The `response.uid` of an answer, read as slowly; nil: it has none, or is no JSON.
+    package static func answeredUID(_ answer: [UInt8]) -> String? {
+        guard case .object(let review)? = tree(answer), case .object(let response)? = review.last?.value,
+            review.last?.key == "response", response.first?.key == "uid", case .string(let uid)? = response.first?.value
+        else { return nil }
+        return uid
     }
 }
