@@ -5,7 +5,8 @@ import Testing
 @Suite struct CorpusTests {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Corpus")
 
-    @Test(arguments: FuzzTarget.allCases) func `every input of the corpus keeps the promises`(target: FuzzTarget) throws {
+    @Test(arguments: FuzzTarget.allCases) func `every input of the corpus keeps the promises`(target: FuzzTarget) throws
+    {
         let folder = Self.folder.appending(path: target.rawValue)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
         #expect(!names.isEmpty, "no inputs")

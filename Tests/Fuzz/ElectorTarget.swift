@@ -31,7 +31,9 @@ enum ElectorTarget {
                 case .list(.leases): answer = .objects([object(.lease("team-a"))])
                 case .write:
                     version += 1
-                    answer = random >> 61 == 0 ? .conflict : random >> 61 == 1 ? .unclear("") : .written(Version("v\(version)"))
+                    answer =
+                        random >> 61 == 0
+                        ? .conflict : random >> 61 == 1 ? .unclear("") : .written(Version("v\(version)"))
                 }
                 let after = elector.handle(.answered(request.id, answer), at: now)
                 next.requests += after.requests

@@ -81,15 +81,15 @@ extension [UInt8] {
     /// Another number for other bytes, always the same for the same: what decides where an input is cut (FNV-1a).
     var seed: UInt64 { reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 } }
 
-    /// This in pieces, none of them empty; which ones depends on the bytes only.
-    var pieces: [[UInt8]] {
-        var (pieces, start, state) = ([[UInt8]](), 0, seed)
+    /// Where this is cut into pieces, none of them empty; which ones depends on the bytes only.
+    var pieces: [Range<Int>] {
+        var (pieces, start, state) = ([Range<Int>](), 0, seed)
         while start < count {
             state = state &* 0x5851_F42D_4C95_7F2D &+ 0x1405_7B7E_F767_814F
             // Short ones are where the edges are; but a long input should not take many.
             let length = Int(state >> 33) % (state >> 60 < 8 ? 8 : Swift.max(8, count / 2)) + 1
             let end = Swift.min(count, start + length)
-            pieces.append(Array(self[start..<end]))
+            pieces.append(start..<end)
             start = end
         }
         return pieces

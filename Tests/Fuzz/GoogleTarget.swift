@@ -1,5 +1,5 @@
-import HTTP
 import FoundationEssentials
+import HTTP
 
 @testable import HTTP
 @testable import Storage

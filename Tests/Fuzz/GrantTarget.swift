@@ -1,6 +1,7 @@
-@testable import Commands
 import Election
 import FoundationEssentials
+
+@testable import Commands
 
 /// What webhooks and controllers say to each other about grants.
 enum GrantTarget {

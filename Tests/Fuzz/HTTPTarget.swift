@@ -18,39 +18,37 @@ enum HTTPTarget {
     }
 
     static func run(_ bytes: [UInt8]) throws(Finding) {
-        let whole = try read([bytes])
-        let pieces = try read(bytes.pieces)
+        let whole = try read(bytes, [0..<bytes.count])
+        let pieces = try read(bytes, bytes.pieces)
         try require(whole == pieces, "all at once \(whole), in pieces \(pieces)")
         // Each line is looked at again for each byte, so this is for short ones.
-        guard bytes.count <= 96 else { return }
-        let single = try read(bytes.map { [$0] })
+        guard bytes.count <= 64 else { return }
+        let single = try read(bytes, bytes.indices.map { $0..<$0 + 1 })
         try require(whole == single, "all at once \(whole), byte by byte \(single)")
     }
 
-    private static func read(_ pieces: [[UInt8]]) throws(Finding) -> Outcome {
+    private static func read(_ bytes: [UInt8], _ pieces: [Range<Int>]) throws(Finding) -> Outcome {
         var outcome = Outcome()
         var buffer: [UInt8] = []
+        buffer.reserveCapacity(bytes.count)
         var parser = RequestParser(bodyBytesMax: bodyBytesMax)
         for piece in pieces {
-            buffer += piece
-            var used: Int? = 0
-            while used != nil, !buffer.isEmpty {
-                used = nil
-                do throws(Refusal) {
-                    if let kept = try step(&parser, &buffer) {
-                        buffer.removeLast(buffer.count - kept)
-                        outcome.expectsMore = !buffer.isEmpty
-                        break
-                    }
-                } catch {
+            buffer += bytes[piece]
+            while !buffer.isEmpty {
+                let used: Int?
+                do throws(Refusal) { used = try step(&parser, &buffer) } catch {
                     outcome.refusal = error
                     outcome.expectsMore = false
                     return outcome
                 }
+                if let used {
+                    buffer.removeLast(buffer.count - used)
+                    outcome.expectsMore = !buffer.isEmpty
+                    break
+                }
                 outcome.requests.append(try request(parser, buffer))
-                used = parser.position
-                buffer.removeFirst(parser.position)
                 outcome.expectsMore = false
+                buffer.removeFirst(parser.position)
                 parser = RequestParser(bodyBytesMax: bodyBytesMax)
             }
         }

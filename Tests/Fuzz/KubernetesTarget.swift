@@ -30,19 +30,23 @@ enum KubernetesTarget {
     }
 
     static func runWatch(_ bytes: [UInt8]) throws(Finding) {
-        let whole = lines([bytes])
-        try require(whole == lines(bytes.pieces), "cut elsewhere, the lines are others")
+        let whole = lines(bytes, [0..<bytes.count])
+        try require(whole == lines(bytes, bytes.pieces), "cut elsewhere, the lines are others")
         let simple = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { Array($0) }
         try require(whole.tooLong || whole.lines == simple.dropLast().filter { !$0.isEmpty }, "other lines")
         for line in whole.lines {
             let data = Data(line)
-            if let event = try? JSONDecoder().decode(Line<LeaseObject>.self, from: data), case .failed(let status) = event {
-                _ = KubernetesError(
-                    "GET", code: status.code ?? 500, isWrite: false, resource: LeaseObject.resource, status)
-            }
-            _ = try? JSONDecoder().decode(Line<NamespaceObject>.self, from: data)
-            _ = try? JSONDecoder().decode(Line<SecretObject>.self, from: data)
-            if let value = try? JSONDecoder().decode(JSONValue.self, from: data) {
+            switch line.seed % 4 {
+            case 0: _ = try? JSONDecoder().decode(Line<NamespaceObject>.self, from: data)
+            case 1: _ = try? JSONDecoder().decode(Line<SecretObject>.self, from: data)
+            case 2:
+                guard case .failed(let status)? = try? JSONDecoder().decode(Line<LeaseObject>.self, from: data) else {
+                    break
+                }
+                let resource = LeaseObject.resource
+                _ = KubernetesError("GET", code: status.code ?? 500, isWrite: false, resource: resource, status)
+            default:
+                guard let value = try? JSONDecoder().decode(JSONValue.self, from: data) else { break }
                 let written = try? JSONEncoder().encode(value)
                 let again = written.flatMap { try? JSONDecoder().decode(JSONValue.self, from: $0) }
                 try require(written == nil || again != nil, "passed on, it is no JSON")
@@ -55,11 +59,11 @@ enum KubernetesTarget {
         var tooLong = false
     }
 
-    private static func lines(_ pieces: [[UInt8]]) -> Lines {
+    private static func lines(_ bytes: [UInt8], _ pieces: [Range<Int>]) -> Lines {
         var splitter = LineSplitter(bytesMax: 1024)
         var result = Lines()
         for piece in pieces {
-            splitter.append(piece)
+            splitter.append(Array(bytes[piece]))
             do throws(LineSplitter.TooLong) {
                 while let line = try splitter.next() { result.lines.append(Array(line)) }
             } catch {
@@ -70,16 +74,15 @@ enum KubernetesTarget {
         return result
     }
 
-    /// The first line is the header Retry-After, and its length the status.
+    /// The first line is the header Retry-After.
     static func runStatus(_ bytes: [UInt8]) throws(Finding) {
         let end = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? 0
         let hint = String(decoding: bytes[..<end], as: UTF8.self)
-        for status in [401, 403, 404, 409, 410, 422, 429, 500, 503] {
-            let answer = HTTPResponse(
-                status: status, headers: [.init("Retry-After", hint)], body: Array(bytes[end...]))
-            let error = KubernetesError("GET /", isWrite: true, resource: LeaseObject.resource, answer)
-            try require(!error.message.contains(where: \.isNewline), "more than one line: \(error.message)")
-            try require(error.retryAfter.map { .zero...(.seconds(3600)) ~= $0 } ?? true, "a pause out of bounds")
-        }
+        let statuses = [401, 403, 404, 409, 410, 422, 429, 500, 503]
+        let status = statuses[Int(bytes.seed % UInt64(statuses.count))]
+        let answer = HTTPResponse(status: status, headers: [.init("Retry-After", hint)], body: Array(bytes[end...]))
+        let error = KubernetesError("GET /", isWrite: true, resource: LeaseObject.resource, answer)
+        try require(!error.message.contains(where: \.isNewline), "more than one line: \(error.message)")
+        try require(error.retryAfter.map { .zero...(.seconds(3600)) ~= $0 } ?? true, "a pause out of bounds")
     }
 }

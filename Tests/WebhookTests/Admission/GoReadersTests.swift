@@ -91,7 +91,8 @@ import Webhook
         }
     }
 
-    @Test func `wherever Go readers disagree about a text, it is refused, but where json-iterator has ideas of its own`() {
+    @Test
+    func `wherever Go readers disagree about a text, it is refused, but where json-iterator has ideas of its own`() {
         for example in Self.cases where example.go != example.kubernetes || example.go != example.iterator {
             #expect(!example.isTaken || Self.ownIdeasOfIterator.contains(example.name), "\(example.name)")
         }
