@@ -11,7 +11,7 @@ package enum RandomReview {
     package static func mutate(_ body: inout [UInt8], _ random: inout SeededRandom) {
         guard !body.isEmpty else { return }
         let place = random.below(body.count)
-        switch random.below(8) {
+        switch random.below(12) {
         case 0: body[place] = UInt8(random.below(256))
         case 1: body[place] ^= 0x20
         case 2: body.remove(at: place)
@@ -20,6 +20,22 @@ package enum RandomReview {
             // A piece twice: members, brackets, halves of characters.
             let end = min(body.count, place + 1 + random.below(40))
             body.insert(contentsOf: body[place..<end], at: end)
+        case 6: body[place] ^= 1 << UInt8(random.below(8))
+        case 7:
+            body.insert(random.pick([random.below(0x20), 0x7F, 0x80 + random.below(0x80)].map(UInt8.init)), at: place)
+        case 8:
+            // A piece of another review, so that one envelope ends inside another.
+            let other = make(&random)
+            let start = random.below(other.count)
+            body.replaceSubrange(place..<min(body.count, place + random.below(60)), with: other[start...])
+        case 9:
+            // As deep as can be, or one level deeper, when it lands in `object`.
+            let depth = 990 + random.below(14)
+            let object = Array("\"object\":".utf8)
+            let target = body.firstRange(of: object)?.upperBound ?? place
+            let (open, close) = random.pick([("[", "]"), ("{\"a\":", "}")])
+            let text = String(repeating: open, count: depth) + "1" + String(repeating: close, count: depth)
+            body.insert(contentsOf: Array("\(text)\(random.pick(["", ",\"object\":"]))".utf8), at: target)
         case 5: body.removeSubrange(place..<min(body.count, place + 1 + random.below(12)))
         default: body.insert(contentsOf: random.pick(pieces), at: place)
         }
