@@ -185,7 +185,7 @@ bench: ## Measures admissions against nginx, the scanner and the start; writes b
 
 .PHONY: fuzz
 # In release mode with its checks, in a build of its own. gold cannot link what the sanitizer adds.
-fuzz: ## Fuzzes every parser of bytes from outside, with the address sanitizer: FUZZ_SECONDS=60 FUZZ_TARGETS="http review".
+fuzz: ## Fuzzes every parser of bytes from outside: FUZZ_SECONDS=60 FUZZ_TARGETS="http review"; state in .fuzz/.
 	@scripts/packages.sh $(BUILD_PACKAGES)
 	LEASEHOLD_FUZZING=1 swift build -c release --scratch-path .build/fuzz --no-color-diagnostics --sanitize=address \
 	    -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld --product leasehold-fuzz

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Feeds every parser of bytes from outside with libFuzzer, under the address sanitizer: scripts/fuzz.sh FUZZER SECONDS [TARGET...]
+# Feeds every parser of bytes from outside with libFuzzer, under the address sanitizer:
 #
-# As many targets at a time as there are processors, SECONDS each. What a run finds worth keeping stays in .fuzz/TARGET/corpus,
-# and the next one goes on from there. Ends with a table, .fuzz/results.json for scripts, and exit code 1 where an input
-# breaks a promise, traps, takes more than 10 s or 1 GiB, or leaks: it then lies in .fuzz/TARGET.
+#     scripts/fuzz.sh FUZZER SECONDS [TARGET...]
+#
+# As many targets at a time as there are processors, SECONDS each. What a run finds worth keeping stays in
+# .fuzz/TARGET/corpus, and the next one goes on from there. Ends with a table, .fuzz/results.json for scripts, and exit
+# code 1 where an input breaks a promise, traps, takes more than 10 s or 1 GiB, or leaks: it then lies in .fuzz/TARGET.
 set -euo pipefail
 
 fuzzer=$(realpath "$1")
@@ -20,8 +22,9 @@ fuzz() {
     local folder=.fuzz/$target
     mkdir -p "$folder/corpus"
     rm -f "$folder/log"
-    FUZZ_TARGET=$target "$fuzzer" -max_total_time="$seconds" -max_len="$bytes" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-        -reload=0 -artifact_prefix="$folder/" "$folder/corpus" "Tests/Fuzz/Corpus/$target" >"$folder/log" 2>&1 || code=$?
+    FUZZ_TARGET=$target "$fuzzer" -max_total_time="$seconds" -max_len="$bytes" -timeout=10 -rss_limit_mb=1024 \
+        -print_final_stats=1 -reload=0 -artifact_prefix="$folder/" "$folder/corpus" "Tests/Fuzz/Corpus/$target" \
+        >"$folder/log" 2>&1 || code=$?
     printf '%s' "$code" >"$folder/code"
     if [[ $code == 0 ]]; then
         printf '%s: %s\n' "$target" "$(grep -a DONE "$folder/log" | tail -n 1 | tr -s '\t ' ' ')"
@@ -37,15 +40,15 @@ chosen=$("$fuzzer" | awk -v wanted="$*" 'BEGIN { all = wanted == ""; split(wante
 printf '%s targets, %s s each, %s at a time\n' "$(wc -l <<<"$chosen")" "$seconds" "$(nproc)"
 xargs -P "$(nproc)" -L 1 bash -c 'fuzz "$1" "$2" '"$seconds" _ <<<"$chosen"
 
-stat() { awk -v name="stat::$2:" '$1 == name { print $2; found = 1 } END { if (!found) print 0 }' ".fuzz/$1/log"; }
+value() { awk -v name="stat::$2:" '$1 == name { print $2; found = 1 } END { if (!found) print 0 }' ".fuzz/$1/log"; }
 failed=0
 total=0
 rows=
 printf '\n%-12s %14s %9s %9s %8s  %s\n' target executions 'a second' coverage 'peak MB' result
 while read -r target _; do
-    executions=$(stat "$target" number_of_executed_units)
-    rate=$(stat "$target" average_exec_per_sec)
-    peak=$(stat "$target" peak_rss_mb)
+    executions=$(value "$target" number_of_executed_units)
+    rate=$(value "$target" average_exec_per_sec)
+    peak=$(value "$target" peak_rss_mb)
     coverage=$(grep -ao 'cov: [0-9]*' ".fuzz/$target/log" | tail -n 1 | cut -d ' ' -f 2 || true)
     result=ok
     if [[ $(<".fuzz/$target/code") != 0 ]]; then
@@ -54,8 +57,8 @@ while read -r target _; do
     fi
     total=$((total + executions))
     printf '%-12s %14s %9s %9s %8s  %s\n' "$target" "$executions" "$rate" "${coverage:-0}" "$peak" "$result"
-    rows+="${rows:+,}
-    {\"target\": \"$target\", \"executions\": $executions, \"perSecond\": $rate, \"coverage\": ${coverage:-0}, \"peakMegabytes\": $peak, \"result\": \"$result\"}"
+    rows+="${rows:+,}"$'\n    '"{\"target\": \"$target\", \"executions\": $executions, \"perSecond\": $rate,"
+    rows+=" \"coverage\": ${coverage:-0}, \"peakMegabytes\": $peak, \"result\": \"$result\"}"
 done <<<"$chosen"
 printf '%-12s %14s\n' all "$total"
 commit=$(git rev-parse --short HEAD 2>/dev/null || printf unknown)
@@ -68,7 +71,8 @@ if [[ $failed != 0 ]]; then
         printf '\n%s:\n' "$target"
         grep -aE 'Fatal error|ERROR:|Test unit written' ".fuzz/$target/log" | head -n 5 || true
         for input in ".fuzz/$target/"{crash,timeout,oom,leak}-*; do
-            [[ -f $input ]] && printf 'again with: SWIFT_BACKTRACE=enable=no FUZZ_TARGET=%s %s %s\n' "$target" "${fuzzer#"$PWD/"}" "$input"
+            [[ -f $input ]] || continue
+            printf 'again with: SWIFT_BACKTRACE=enable=no FUZZ_TARGET=%s %s %s\n' "$target" "${fuzzer#"$PWD/"}" "$input"
         done
     done <<<"$chosen"
 fi

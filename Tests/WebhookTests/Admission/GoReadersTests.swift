@@ -84,10 +84,10 @@ import Webhook
             return
         }
         #expect(example.isTaken, "taken as \(fields)")
-        #expect(example.go?.says(fields) == true, "encoding/json: \(example.go, default: "refused")")
-        #expect(example.kubernetes?.says(fields) == true, "sigs.k8s.io/json: \(example.kubernetes, default: "refused")")
+        #expect(example.go?.says(fields) == true, "encoding/json: \(String(describing: example.go))")
+        #expect(example.kubernetes?.says(fields) == true, "sigs.k8s.io/json: \(String(describing: example.kubernetes))")
         if !Self.ownIdeasOfIterator.contains(example.name) {
-            #expect(example.iterator?.says(fields) == true, "json-iterator: \(example.iterator, default: "refused")")
+            #expect(example.iterator?.says(fields) == true, "json-iterator: \(String(describing: example.iterator))")
         }
     }
 
