@@ -28,7 +28,7 @@ package enum RandomReview {
             let other = make(&random)
             let start = random.below(other.count)
             body.replaceSubrange(place..<min(body.count, place + random.below(60)), with: other[start...])
-        case 9:
+        case 9 where random.below(10) == 0:
             // As deep as can be, or one level deeper, when it lands in `object`.
             let depth = 990 + random.below(14)
             let object = Array("\"object\":".utf8)
