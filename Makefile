@@ -38,9 +38,12 @@ ROLLS_FLAGS ?=
 # For `make chaos`: how long, and the seed of another run to have its faults again.
 SECONDS ?= 600
 SEED ?=
+# For `make fuzz`: how long for each target, and which; all by default.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
-    ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
+    FuzzTests ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
 
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
 # one to the other builds everything anew.
@@ -179,6 +182,14 @@ bench: ## Measures admissions against nginx, the scanner and the start; writes b
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-bench
 	@python3 bench/bench.py
+
+.PHONY: fuzz
+# In release mode with its checks, in a build of its own. gold cannot link what the sanitizer adds.
+fuzz: ## Fuzzes every parser of bytes from outside: FUZZ_SECONDS=60 FUZZ_TARGETS="http review"; state in .fuzz/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	LEASEHOLD_FUZZING=1 swift build -c release --scratch-path .build/fuzz --no-color-diagnostics --sanitize=address \
+	    -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld --product leasehold-fuzz
+	@scripts/fuzz.sh .build/fuzz/release/leasehold-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 .PHONY: lint
 lint: ## Checks the format of the sources.

@@ -21,6 +21,10 @@ func tests(
     .testTarget(name: name, dependencies: imports, exclude: exclude, resources: resources, swiftSettings: settings)
 }
 
+/// Only `make fuzz` sets this: what lies in Tests/Fuzz is then built for libFuzzer, otherwise as tests that replay the
+/// corpus.
+let fuzzing = Context.environment["LEASEHOLD_FUZZING"] == "1"
+
 let package = Package(
     name: "leasehold",
     products: [
@@ -70,7 +74,9 @@ let package = Package(
         tests("StorageTests", ["Storage", "Platform", "HTTP", "TLS", "Support"]),
         tests("KubernetesTests", ["Kubernetes", "HTTP", "TLS", "Support"]),
         tests("TLSTests", ["TLS", "COpenSSL", "Support"]),
-        tests("WebhookTests", ["Webhook", "Support"], exclude: ["Fixtures"]),
+        .target(
+            name: "Reviews", dependencies: ["Webhook", "Support"], path: "Tests/Reviews", swiftSettings: settings),
+        tests("WebhookTests", ["Webhook", "Reviews", "Support"], exclude: ["Fixtures", "Go"]),
         tests("ControllerTests", ["Controller", "TLS", "Support"]),
         tests(
             "CommandsTests",
@@ -87,3 +93,20 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+let fuzzed: [Target.Dependency] = [
+    "Commands", "Election", "HTTP", "Kubernetes", "Platform", "Reviews", "Storage", "TLS", "Webhook",
+]
+package.targets +=
+    fuzzing
+    ? [
+        .systemLibrary(name: "LibFuzzer", path: "Tests/Fuzz/LibFuzzer"),
+        .executableTarget(
+            name: "leasehold-fuzz", dependencies: fuzzed + ["LibFuzzer"], path: "Tests/Fuzz",
+            exclude: ["Corpus", "LibFuzzer", "CorpusTests.swift"], swiftSettings: settings),
+    ]
+    : [
+        .testTarget(
+            name: "FuzzTests", dependencies: fuzzed, path: "Tests/Fuzz",
+            exclude: ["Corpus", "LibFuzzer", "Fuzzer.swift"], swiftSettings: settings)
+    ]

@@ -77,7 +77,7 @@ struct ExecPlugin: Sendable {
         var status: Status?
     }
 
-    private func credential(in output: [UInt8]) throws(KubernetesError) -> Credential {
+    func credential(in output: [UInt8]) throws(KubernetesError) -> Credential {
         // Never quoted: it holds the secret.
         guard let answer = try? JSONDecoder().decode(Answer.self, from: Data(output)), answer.kind == "ExecCredential"
         else { throw failure("its output is no ExecCredential", "Run it by hand to see what it prints") }

@@ -197,7 +197,7 @@ private let watchPauseMax = Duration.seconds(30)
 private let watchCausesMax = 16
 
 /// An event as the API server writes it, one a line.
-private enum Line<Object: APIObject>: Decodable {
+enum Line<Object: APIObject>: Decodable {
     case changed(Item<Object>)
     case removed(Item<Object>)
     case bookmark(ObjectMetadata)

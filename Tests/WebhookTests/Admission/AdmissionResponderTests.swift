@@ -1,6 +1,7 @@
 import Election
 import FoundationEssentials
 import Platform
+import Reviews
 import Testing
 import Webhook
 
