@@ -28,6 +28,8 @@ struct Ports {
         var limits = Limits()
         // Probes and scrapes come a few at a time.
         limits.connectionsMax = 256
+        // Probes must get through while clients of the other ports take all that is left to these.
+        limits.descriptorsSpared /= 2
         return try open(name, address, flag, routes, limits, loops: 1, context: nil)
     }
 

@@ -16,6 +16,8 @@ package enum Program {
 
     /// The whole life of the process; to be called by its main thread, first of all.
     package static func main() -> Never {
+        // Before there is a secret.
+        CoreDump.leaveOutMemory()
         let called = Called(CommandLine.arguments.first ?? name)
         let arguments = (called == .completion ? [Completion.command] : []) + CommandLine.arguments.dropFirst()
         let holdsSignals = arguments.first.flatMap(command(named:))?.holdsSignals == true

@@ -8,6 +8,7 @@ struct BufferPool {
     private static let smallMax = 8
 
     private let counters: ServerCounters
+    private let bytesMax: Int
     private var small: [ByteBuffer] = []
     /// The one given back last is taken first, so that the first ones are those that are not needed.
     private var large: [ByteBuffer] = []
@@ -15,8 +16,10 @@ struct BufferPool {
     /// The fewest spares at any time since the last ``trim()``: nobody needed these.
     private var idle = 0
 
-    init(counters: ServerCounters) {
+    /// - Parameter bytesMax: what all buffers that `counters` account for may take together, in bytes.
+    init(counters: ServerCounters, bytesMax: Int) {
         self.counters = counters
+        self.bytesMax = bytesMax
         small.reserveCapacity(Self.smallMax)
         large.reserveCapacity(Self.largeBytesMax / ByteBuffer.smallestCapacity)
     }
@@ -24,13 +27,15 @@ struct BufferPool {
     /// Whether there is something that ``trim()`` will give back sooner or later.
     var hasLarge: Bool { !large.isEmpty }
 
-    /// An empty buffer with room for at least `bytes`.
-    mutating func take(_ bytes: Int) -> ByteBuffer {
+    /// An empty buffer with room for at least `bytes`; nil when there is no memory for it, or it would take more than all
+    /// may take together. The limit is not for the smallest, whose number is bounded by that of connections.
+    mutating func take(_ bytes: Int) -> ByteBuffer? {
         let capacity = ByteBuffer.capacity(for: bytes)
         if capacity == ByteBuffer.smallestCapacity {
             return small.popLast() ?? ByteBuffer(capacity: capacity, counters: counters)
         }
         guard let index = large.lastIndex(where: { $0.capacity == capacity }) else {
+            guard counters.bufferBytes.load(ordering: .relaxed) + capacity <= bytesMax else { return nil }
             return ByteBuffer(capacity: capacity, counters: counters)
         }
         largeBytes -= capacity

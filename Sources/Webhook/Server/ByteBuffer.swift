@@ -16,14 +16,12 @@ private import Glibc
     /// - Parameters:
     ///   - wanted: at least this many bytes; rounded up to the smallest times a power of four.
     ///   - counters: where the memory is accounted for.
-    init(capacity wanted: Int, counters: ServerCounters) {
+    /// - Returns: nil: the system has no memory for it.
+    init?(capacity wanted: Int, counters: ServerCounters) {
         let capacity = Self.capacity(for: wanted)
         let protection = PROT_READ | PROT_WRITE
         let address = unsafe mmap(nil, capacity, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        // Like malloc's failure everywhere else in Swift: without memory there is no way on.
-        guard let address = unsafe address, unsafe address != MAP_FAILED else {
-            fatalError("mmap of \(capacity) bytes failed: out of memory")
-        }
+        guard let address = unsafe address, unsafe address != MAP_FAILED else { return nil }
         unsafe memory = UnsafeMutableRawBufferPointer(start: address, count: capacity)
         self.counters = counters
         counters.bufferBytes.wrappingAdd(capacity, ordering: .relaxed)

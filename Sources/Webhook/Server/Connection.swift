@@ -42,6 +42,8 @@ final class Connection {
     private var input: ByteBuffer?
     /// What the socket did not take of the answers.
     private var output: ByteBuffer?
+    /// Whether a part of the answers is lost, so that nothing more can be sent.
+    private var isBroken = false
     /// What to wait for while ``output`` is not nil.
     private var waitForOutput: Wish = .output
     /// What the loop watches the socket for.
@@ -84,7 +86,7 @@ final class Connection {
     /// Hands its buffers back, as the last thing. The socket is closed when the connection goes.
     func finish(at bench: Workbench) {
         if let input { bench.pool.giveBack(input) }
-        if let output { bench.pool.giveBack(output) } else { transport.sayGoodbye() }
+        if let output { bench.pool.giveBack(output) } else if !isBroken { transport.sayGoodbye() }
         input = nil
         output = nil
     }
@@ -115,7 +117,7 @@ final class Connection {
             if let input, let wish = answerRequests(in: input, at: bench) { return wish }
         }
         let wish = receive(at: bench)
-        if !bench.input.isEmpty { keep(bench.input, at: bench) }
+        if !bench.input.isEmpty, !keep(bench.input, at: bench) { return refuseForWantOfMemory(at: bench) }
         return wish
     }
 
@@ -123,7 +125,7 @@ final class Connection {
     private func receive(at bench: Workbench) -> Wish {
         var received = 0
         while true {
-            let buffer = roomyBuffer(at: bench)
+            guard let buffer = roomyBuffer(at: bench) else { return refuseForWantOfMemory(at: bench) }
             let room = buffer.room
             let transfer = unsafe buffer.fill { room in
                 let transfer = unsafe transport.read(into: room)
@@ -148,29 +150,52 @@ final class Connection {
         }
     }
 
-    /// The buffer that takes the next bytes of this connection, with enough room for them.
-    private func roomyBuffer(at bench: Workbench) -> ByteBuffer {
+    /// The buffer that takes the next bytes of this connection, with enough room for them; nil when all connections
+    /// together have no memory left for it.
+    private func roomyBuffer(at bench: Workbench) -> ByteBuffer? {
         let enough = ByteBuffer.smallestCapacity / 4
         if input == nil {
             if bench.input.room >= enough { return bench.input }
-            keep(bench.input, at: bench)
+            guard keep(bench.input, at: bench) else { return nil }
         }
         let buffer = input!
         if buffer.room >= enough { return buffer }
         buffer.compact()
         if buffer.room >= enough { return buffer }
         // Grows with what has arrived, never by what Content-Length promises.
-        keep(buffer, at: bench)
+        guard keep(buffer, at: bench) else { return nil }
         bench.pool.giveBack(buffer)
         return input!
     }
 
     /// Moves the bytes of `buffer` to a larger buffer of this connection's own.
-    private func keep(_ buffer: ByteBuffer, at bench: Workbench) {
-        let own = bench.pool.take(buffer.count + ByteBuffer.smallestCapacity / 4)
+    ///
+    /// - Returns: false: there is no memory for that, and nothing was moved.
+    private func keep(_ buffer: ByteBuffer, at bench: Workbench) -> Bool {
+        guard let own = bench.pool.take(buffer.count + ByteBuffer.smallestCapacity / 4) else { return false }
         unsafe buffer.withUnsafeBytes { unsafe own.append($0) }
         buffer.clear()
         input = own
+        return true
+    }
+
+    /// Gives up a request that is too large for the memory that is left, and says so.
+    private func refuseForWantOfMemory(at bench: Workbench) -> Wish {
+        bench.counters.memoryRefusals.wrappingAdd(1, ordering: .relaxed)
+        bench.input.clear()
+        if let input { bench.pool.giveBack(input) }
+        input = nil
+        // Behind an answer that waits for its reader there is no place for another.
+        guard output == nil else { return .close }
+        bench.refuse(.outOfMemory)
+        ending = .linger
+        send(at: bench)
+        if isBroken { return .close }
+        if output != nil {
+            bench.timeouts.start(.request, for: index, at: bench.now)
+            return waitForOutput
+        }
+        return end(at: bench)
     }
 
     /// Answers all complete requests in `buffer` and sends the answers.
@@ -178,7 +203,7 @@ final class Connection {
     /// - Returns: nil when it is time to read on.
     private func answerRequests(in buffer: ByteBuffer, at bench: Workbench) -> Wish? {
         var answered = 0
-        while !buffer.isEmpty, ending == .none, output == nil {
+        while !buffer.isEmpty, ending == .none, output == nil, !isBroken {
             let (used, isComplete) = parseRequest(in: buffer, at: bench)
             if isComplete {
                 answered += 1
@@ -198,10 +223,12 @@ final class Connection {
             buffer.clear()
         }
         send(at: bench)
+        if isBroken { buffer.clear() }
         if buffer.isEmpty, let own = input {
             bench.pool.giveBack(own)
             input = nil
         }
+        if isBroken { return .close }
         if output != nil {
             bench.timeouts.start(.request, for: index, at: bench.now)
             return waitForOutput
@@ -257,9 +284,16 @@ final class Connection {
         guard !bench.output.isEmpty else { return }
         let sent = unsafe bench.output.withUnsafeBytes { unsafe write($0, at: bench) }
         if sent < bench.output.count {
-            let rest = bench.pool.take(bench.output.count - sent)
-            unsafe bench.output.withUnsafeBytes { unsafe rest.append(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
-            output = rest
+            if let rest = bench.pool.take(bench.output.count - sent) {
+                unsafe bench.output.withUnsafeBytes { bytes in
+                    unsafe rest.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
+                }
+                output = rest
+            } else {
+                // A client that does not take its answers, while there is no memory to keep them in.
+                bench.counters.memoryRefusals.wrappingAdd(1, ordering: .relaxed)
+                isBroken = true
+            }
         }
         bench.output.empty()
     }

@@ -16,6 +16,7 @@ final class EventLoop {
     // Tokens that no place has: their index is over any number of connections.
     private static let wakeUpToken = UInt64.max
     private static let listenerToken = UInt64.max - 1
+    private static let greeterToken = UInt64.max - 2
     /// How long to leave clients waiting after none could be accepted.
     private static let acceptPauseMilliseconds: Int64 = 100
     private static let trimMilliseconds: Int64 = 1000
@@ -26,6 +27,9 @@ final class EventLoop {
     private let wakeUp: WakeUp
     private let makeContext: (@Sendable () -> ServerContext)?
     private var poller: Poller
+    /// Watches the connections whose handshakes are not done. Apart from the others: thousands of greetings at once would
+    /// fill one batch after the other, and requests would wait behind all of them.
+    private var greeter: Poller
     private var listener: Descriptor?
     private var places: [Place] = []
     private var freePlaces: [Int] = []
@@ -34,6 +38,7 @@ final class EventLoop {
     private var unfinished: [UInt64] = []
     private var unfinishedBefore: [UInt64] = []
     private var tokens: [UInt64] = []
+    private var greetings: [UInt64] = []
     /// Where accepting may go on, while it pauses.
     private var acceptResumes: Int64?
     private var nextTrim: Int64 = 0
@@ -48,8 +53,10 @@ final class EventLoop {
         self.wakeUp = wakeUp
         self.makeContext = makeContext
         poller = try Poller(batch: 64)
+        greeter = try Poller(batch: Limits.handshakesPerTurn)
         try poller.add(wakeUp.descriptor, .input, token: Self.wakeUpToken)
         try poller.add(listener.number, .input, token: Self.listenerToken)
+        try poller.add(greeter.descriptor, .input, token: Self.greeterToken)
         self.listener = consume listener
         bench.now = Timeouts.now()
     }
@@ -82,24 +89,24 @@ final class EventLoop {
     }
 
     private func serveEvents() {
-        // Requests first: a handshake costs as much as a dozen of them. Handshakes that have to wait are reported again.
-        for token in tokens where token < Self.listenerToken {
-            if let connection = connection(token), !connection.isHandshaking, !connection.isUnfinished {
-                turn(of: connection, token)
+        // Requests first: a handshake costs as much as a dozen of them.
+        for token in tokens where token < Self.greeterToken {
+            if let connection = connection(token), !connection.isUnfinished { turn(of: connection, token) }
+        }
+        for token in tokens where token >= Self.greeterToken {
+            switch token {
+            case Self.wakeUpToken: wakeUp.acknowledge()
+            case Self.listenerToken: accept(atMost: Limits.acceptsPerTurn)
+            default: serveGreetings()
             }
         }
-        var handshakes = 0
-        for token in tokens {
-            if token == Self.wakeUpToken {
-                wakeUp.acknowledge()
-            } else if token == Self.listenerToken {
-                accept(atMost: Limits.acceptsPerTurn)
-            } else if handshakes < Limits.handshakesPerTurn, let connection = connection(token),
-                connection.isHandshaking
-            {
-                handshakes += 1
-                turn(of: connection, token)
-            }
+    }
+
+    /// Moves a few handshakes on; those that have to wait are reported again, in the order in which they came.
+    private func serveGreetings() {
+        greeter.wait(0, tokens: &greetings)
+        for token in greetings {
+            if let connection = connection(token) { turn(of: connection, token) }
         }
     }
 
@@ -145,8 +152,18 @@ final class EventLoop {
     /// Gives a connection its turn and does what it wishes.
     private func turn(of connection: Connection, _ token: UInt64) {
         assert(pthread_equal(thread, pthread_self()) != 0, "an event loop is confined to its thread")
+        let wasHandshaking = connection.isHandshaking
+        let wish = connection.proceed(at: bench)
+        do {
+            if wasHandshaking, !connection.isHandshaking, wish != .close {
+                try greeter.remove(connection.descriptor)
+                try poller.add(connection.descriptor, connection.interest, token: token)
+            }
+        } catch {
+            return closeBroken(token, error)
+        }
         let interest: Poller.Interest
-        switch connection.proceed(at: bench) {
+        switch wish {
         case .input: interest = .input
         case .output: interest = .output
         case .turn:
@@ -159,11 +176,19 @@ final class EventLoop {
         guard interest != connection.interest else { return }
         connection.interest = interest
         do {
-            try poller.change(connection.descriptor, interest, token: token)
+            if connection.isHandshaking {
+                try greeter.change(connection.descriptor, interest, token: token)
+            } else {
+                try poller.change(connection.descriptor, interest, token: token)
+            }
         } catch {
-            bench.notices.connectionClosed(on: bench.name, "\(error)")
-            close(Int(UInt32(truncatingIfNeeded: token)))
+            closeBroken(token, error)
         }
+    }
+
+    private func closeBroken(_ token: UInt64, _ error: ServerError) {
+        bench.notices.connectionClosed(on: bench.name, "\(error)")
+        close(Int(UInt32(truncatingIfNeeded: token)))
     }
 
     private func add(_ socket: consuming Descriptor) {
@@ -174,7 +199,11 @@ final class EventLoop {
             let connection = Connection(transport, index: index, at: bench)
             places[index].connection = connection
             open += 1
-            try poller.add(connection.descriptor, .input, token: token(index))
+            if connection.isHandshaking {
+                try greeter.add(connection.descriptor, .input, token: token(index))
+            } else {
+                try poller.add(connection.descriptor, .input, token: token(index))
+            }
         } catch {
             bench.notices.connectionClosed(on: bench.name, "\(error)")
             close(index)
@@ -202,6 +231,7 @@ final class EventLoop {
     private func accept(atMost limit: Int) {
         var accepted = 0
         while accepted < limit, let listener = listener?.number {
+            guard hasDescriptor() else { return pauseAccepting(because: EMFILE) }
             let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
             let number = accept4(listener, nil, nil, flags)
             guard number >= 0 else {
@@ -234,6 +264,21 @@ final class EventLoop {
                 number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
             add(socket)
         }
+    }
+
+    /// Whether a connection may take another descriptor: some are left to the rest of the process.
+    ///
+    /// Whoever opens connections must not be able to take the last one. Dispatch, which runs Swift's tasks, ends the process
+    /// when it has none to look at its own threads with ("workq: registered worker exited prematurely", SIGILL); and
+    /// without one no controller is asked for a grant and no certificate is read again.
+    private func hasDescriptor() -> Bool {
+        var descriptors = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &descriptors) == 0 else { return true }
+        // The kernel gives the lowest that is free.
+        let next = fcntl(wakeUp.descriptor, F_DUPFD_CLOEXEC, 0)
+        guard next >= 0 else { return false }
+        Glibc.close(next)
+        return rlim_t(next) + rlim_t(bench.limits.descriptorsSpared) < descriptors.rlim_cur
     }
 
     /// Leaves clients in the queue for a moment: what is missing comes back when some connection is closed, here or

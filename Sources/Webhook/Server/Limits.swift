@@ -12,6 +12,15 @@ package struct Limits: Sendable {
     /// same time, a request could be on its way as the connection is closed, and Go does not send a POST again.
     package var idleTimeout = Duration.seconds(120)
 
+    /// Descriptors that connections leave to the rest of the process, whatever its limit is: for the store, API servers and
+    /// controllers, for files, and for ports that leave fewer.
+    package var descriptorsSpared = 24
+    /// What the buffers of all connections may take together, in bytes: requests that have not arrived in full, and answers
+    /// that were not taken. Beyond it only the first ``ByteBuffer/smallestCapacity`` of each request are taken.
+    ///
+    /// Room for more large AdmissionReviews at once than a cluster has in flight, within what a small pod has.
+    package var bufferBytesMax = 128 * 1024 * 1024
+
     package init() {}
 
     /// How long a refused client may go on sending, so that it can read why it was refused (RFC 9112, section 9.6), and

@@ -24,6 +24,9 @@ private import Glibc
         unsafe events = Array(repeating: epoll_event(), count: batch)
     }
 
+    /// Readable while it has events, so that one instance can be watched by another.
+    var descriptor: Int32 { epoll.number }
+
     /// Watches a descriptor until it is closed. `token` comes back with its events.
     func add(_ descriptor: Int32, _ interest: Interest, token: UInt64) throws(ServerError) {
         try control(EPOLL_CTL_ADD, descriptor, interest, token)
@@ -32,6 +35,11 @@ private import Glibc
     /// Watches a descriptor that was added for something else.
     func change(_ descriptor: Int32, _ interest: Interest, token: UInt64) throws(ServerError) {
         try control(EPOLL_CTL_MOD, descriptor, interest, token)
+    }
+
+    /// Watches a descriptor no more.
+    func remove(_ descriptor: Int32) throws(ServerError) {
+        try control(EPOLL_CTL_DEL, descriptor, .none, 0)
     }
 
     private func control(

@@ -22,6 +22,8 @@ enum Refusal: Error, Equatable, CaseIterable {
     case unknownVersion
     case headTooLarge
     case bodyTooLarge
+    /// By the server's state, not by the request's: the same may be taken a moment later.
+    case outOfMemory
 
     var status: Status {
         switch self {
@@ -34,6 +36,7 @@ enum Refusal: Error, Equatable, CaseIterable {
         case .unknownVersion: .versionNotSupported
         case .headTooLarge: .headersTooLarge
         case .bodyTooLarge: .bodyTooLarge
+        case .outOfMemory: .unavailable
         }
     }
 
@@ -61,6 +64,7 @@ enum Refusal: Error, Equatable, CaseIterable {
         case .unknownVersion: "The only versions served are HTTP/1.1 and HTTP/1.0.\n"
         case .headTooLarge: "The request's headers or trailers are over 16 KiB.\n"
         case .bodyTooLarge: "The request's body is over the limit, --max-body-bytes.\n"
+        case .outOfMemory: "The requests of all clients together take too much memory now; try again.\n"
         }
     }
 }

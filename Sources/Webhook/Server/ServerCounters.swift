@@ -8,7 +8,9 @@ package final class ServerCounters: Sendable {
     let connectionsRefused = Atomic<Int>(0)
     let acceptPauses = Atomic<Int>(0)
     let handshakeFailures = Atomic<Int>(0)
-    /// What buffers have mapped. Pages that were never filled take no memory, so it is for tests rather than for people.
+    let memoryRefusals = Atomic<Int>(0)
+    /// What buffers have mapped, which ``Limits/bufferBytesMax`` bounds. Pages that were never filled take no memory, so it is
+    /// no metric.
     let bufferBytes = Atomic<Int>(0)
     let bytesReceived = Atomic<Int>(0)
     let bytesSent = Atomic<Int>(0)
@@ -54,6 +56,10 @@ package final class ServerCounters: Sendable {
                 "Times that new connections had to wait because no descriptor or memory was left.", acceptPauses),
             one(
                 "leasehold_server_handshake_failures_total", .counter, "TLS handshakes that failed.", handshakeFailures),
+            one(
+                "leasehold_server_memory_refusals_total", .counter,
+                "Requests refused, and answers given up, because the buffers of all connections were at their limit.",
+                memoryRefusals),
             MetricFamily(
                 "leasehold_server_timeouts_total", .counter,
                 help: "Connections closed because a request or its answer took too long, or none came.",

@@ -33,8 +33,11 @@ final class Workbench {
         self.limits = limits
         self.counters = counters
         self.notices = notices
-        input = ByteBuffer(capacity: 64 * 1024, counters: counters)
-        pool = BufferPool(counters: counters)
+        guard let input = ByteBuffer(capacity: 64 * 1024, counters: counters) else {
+            fatalError("out of memory for the first buffer")
+        }
+        self.input = input
+        pool = BufferPool(counters: counters, bytesMax: limits.bufferBytesMax)
         handlers = routes.map { $0.makeHandler() }
         timeouts = Timeouts { kind in
             switch kind {
@@ -96,11 +99,15 @@ final class Workbench {
     func refuse(_ refusal: Refusal) {
         answer.empty()
         answer.append(refusal.sentence)
-        addHead(Route.Answer(refusal.status, Route.Answer.text), allow: nil, closing: true, keepsHTTP10Alive: false)
+        addHead(
+            Route.Answer(refusal.status, Route.Answer.text), allow: nil, closing: true, keepsHTTP10Alive: false,
+            retryAfter: refusal == .outOfMemory)
         output.append(contentsOf: answer)
     }
 
-    private func addHead(_ result: Route.Answer, allow: String?, closing: Bool, keepsHTTP10Alive: Bool) {
+    private func addHead(
+        _ result: Route.Answer, allow: String?, closing: Bool, keepsHTTP10Alive: Bool, retryAfter: Bool = false
+    ) {
         counters.answered(result.status)
         output.append(result.status.line)
         output.append("Content-Type: ")
@@ -111,6 +118,8 @@ final class Workbench {
             output.append("\r\nAllow: ")
             output.append(allow)
         }
+        // API servers then ask again by themselves, up to ten times (Kubernetes' client-go, rest.Request).
+        if retryAfter { output.append("\r\nRetry-After: 1") }
         if closing {
             output.append("\r\nConnection: close")
         } else if keepsHTTP10Alive {

@@ -9,14 +9,14 @@ struct BufferPoolTests {
     private var mapped: Int { counters.bufferBytes.load(ordering: .relaxed) }
 
     @Test func `large buffers that nobody needs for a while go back to the system`() {
-        var pool = BufferPool(counters: counters)
-        var buffers = (0..<3).map { _ in pool.take(500_000) }
+        var pool = BufferPool(counters: counters, bytesMax: .max)
+        var buffers = (0..<3).map { _ in pool.take(500_000)! }
         #expect(mapped == 3 * 1024 * 1024)
         while let buffer = buffers.popLast() { pool.giveBack(buffer) }
         #expect(pool.hasLarge)
         // One of the three is needed in each second.
         for _ in 0..<3 {
-            pool.giveBack(pool.take(500_000))
+            pool.giveBack(pool.take(500_000)!)
             pool.trim()
         }
         #expect(mapped == 1024 * 1024)
@@ -26,22 +26,22 @@ struct BufferPoolTests {
     }
 
     @Test func `no more than the most is kept`() {
-        var pool = BufferPool(counters: counters)
-        var buffers = (0..<3).map { _ in pool.take(8 * 1024 * 1024) } + (0..<50).map { _ in pool.take(1) }
+        var pool = BufferPool(counters: counters, bytesMax: .max)
+        var buffers = (0..<3).map { _ in pool.take(8 * 1024 * 1024)! } + (0..<50).map { _ in pool.take(1)! }
         while let buffer = buffers.popLast() { pool.giveBack(buffer) }
         #expect(mapped <= BufferPool.largeBytesMax + 8 * ByteBuffer.smallestCapacity)
     }
 
     @Test func `a spare is taken again`() {
-        var pool = BufferPool(counters: counters)
+        var pool = BufferPool(counters: counters, bytesMax: .max)
         for size in [1, 20_000, 1, 60_000, 20_000] {
-            pool.giveBack(pool.take(size))
+            pool.giveBack(pool.take(size)!)
         }
         #expect(mapped == ByteBuffer.capacity(for: 1) + ByteBuffer.capacity(for: 20_000))
     }
 
     @Test func `a buffer keeps its bytes while it is filled, consumed and compacted`() {
-        let buffer = ByteBuffer(capacity: 1, counters: counters)
+        let buffer = ByteBuffer(capacity: 1, counters: counters)!
         var expected: [UInt8] = []
         var random = SeededRandom(seed: 1)
         for round in 0..<2000 {
@@ -57,5 +57,16 @@ struct BufferPoolTests {
             #expect(buffer.count == expected.count)
             #expect(unsafe buffer.withUnsafeBytes { unsafe $0.elementsEqual(expected) })
         }
+    }
+
+    @Test func `all buffers together stay within the most, but the smallest and the spares can always be had`() throws {
+        var pool = BufferPool(counters: counters, bytesMax: 1024 * 1024)
+        let buffers = (0..<4).compactMap { _ in pool.take(200_000) }
+        #expect(buffers.count == 4 && mapped == 1024 * 1024)
+        #expect(pool.take(20_000) == nil)
+        #expect(pool.take(1) != nil)
+        pool.giveBack(buffers[0])
+        #expect(pool.take(20_000) == nil)
+        #expect(pool.take(200_000) != nil)
     }
 }

@@ -70,8 +70,10 @@ struct EnduranceTests {
             var limit = rlimit(rlim_cur: 64, rlim_max: 64)
             let limited = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             #expect(limited == 0)
+            // All but those that connections may not have: without any, Dispatch would end the process.
             var taken: [Int32] = []
             while case let descriptor = dup(0), descriptor >= 0 { taken.append(descriptor) }
+            for _ in 0..<8 { close(taken.removeLast()) }
 
             let started = ContinuousClock.now
             let new = try TestClient(server.address, socket: reserved)
@@ -85,6 +87,80 @@ struct EnduranceTests {
             for descriptor in taken { close(descriptor) }
             #expect(try new.answer().text == Route.echoed(Array("y".utf8)))
         }
+    }
+
+    @Test func `connections leave descriptors to the rest of the process`() async {
+        await #expect(processExitsWith: .success) {
+            // Dispatch ends the process (SIGILL) when work waits and it can open nothing to look at its threads with.
+            let server = try Server.forTests(limits: .with { $0.descriptorsSpared = 10 })
+            let sockets = (0..<64).map { _ in TestClient.makeSocket() }
+            // Those of the clients are above all that the server gets.
+            let moved = sockets.map { fcntl($0, F_DUPFD_CLOEXEC, 200) }
+            for socket in sockets { close(socket) }
+            var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+            let limited = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            #expect(limited == 0)
+            let clients = try moved.map { try TestClient(server.address, socket: $0) }
+            for client in clients { try client.send(post("x")) }
+            try waitUntil { server.counters.acceptPauses.load(ordering: .relaxed) > 0 }
+            var free: [Int32] = []
+            while case let descriptor = dup(0), descriptor >= 0 { free.append(descriptor) }
+            #expect(free.count == 10)
+            for descriptor in free { close(descriptor) }
+            #expect(try clients[0].answer().status == 200)
+            // All have their turn as others go.
+            for client in clients.dropFirst() {
+                clients[0].drop()
+                #expect(try client.answer().status == 200)
+                client.drop()
+            }
+        }
+    }
+
+    @Test(arguments: Wire.allCases)
+    func `large requests together take no more memory than they may, and small ones go on`(wire: Wire) throws {
+        let limits = Limits.with { $0.bufferBytesMax = 4 * 1024 * 1024 }
+        let server = try Server.forTests(wire, limits: limits, routes: [.tiny])
+        let mapped = { server.counters.bufferBytes.load(ordering: .relaxed) }
+        let good = try TestClient(server.address, wire)
+        let head = "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
+        // Each waits for a last byte: that is more than three of them may have.
+        let clients = try (0..<12).map { _ in try TestClient(server.address, wire) }
+        for client in clients {
+            try client.send(head)
+            // A refusal ends the connection, possibly before all is sent.
+            try? client.send([UInt8](repeating: 0x62, count: 999_999))
+            #expect(try good.request(post("x")).text == "tiny")
+            #expect(mapped() <= limits.bufferBytesMax + 20 * ByteBuffer.smallestCapacity)
+        }
+        let refusals = { server.counters.memoryRefusals.load(ordering: .relaxed) }
+        try waitUntil { refusals() >= 9 }
+        var taken = 0
+        for client in clients {
+            guard !client.hasInput else {
+                let answer = try client.answer()
+                #expect(answer.status == 503 && answer.headers["retry-after"] == "1")
+                #expect(answer.headers["connection"] == "close")
+                continue
+            }
+            try client.send([0x62])
+            #expect(try client.answer().status == 200)
+            taken += 1
+        }
+        #expect(taken > 0 && taken + refusals() == clients.count)
+        #expect(try good.request(post(String(repeating: "x", count: 1_000_000))).status == 200)
+    }
+
+    @Test func `answers that nobody takes are given up when there is no memory for them`() throws {
+        let limits = Limits.with { $0.bufferBytesMax = 64 * 1024 }
+        let server = try Server.forTests(limits: limits, routes: [.long, .tiny])
+        let client = try TestClient(server.address, receiveBufferBytes: 4096)
+        // Until the kernel takes no more.
+        let request = "POST /long HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+        do { for _ in 0..<100 { try client.send(request) } } catch {}
+        client.waitForEnd()
+        #expect(server.counters.memoryRefusals.load(ordering: .relaxed) == 1)
+        #expect(try TestClient(server.address).request(post("x")).text == "tiny")
     }
 
     @Test(arguments: Wire.allCases)

@@ -59,6 +59,14 @@ extension Route {
         }
     }
 
+    /// More than a kernel keeps of an answer that nobody takes.
+    static let long = Route(.post, "/long") {
+        { _, _, answer in
+            answer.append(String(repeating: "x", count: 8 * 1024 * 1024))
+            return Answer(.ok, Answer.text)
+        }
+    }
+
     static let page = Route(.get, "/page") {
         { _, _, answer in
             answer.append("a page\n")
