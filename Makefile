@@ -6,7 +6,7 @@ SHELL := /bin/bash
 RELEASE := .build/release/leasehold
 
 BUILD_PACKAGES := libssl-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := openssl prometheus zsh fish
+TEST_PACKAGES := openssl prometheus zsh fish sslscan
 BENCH_PACKAGES := nginx wrk python3 openssl
 DEMO_PACKAGES := curl
 # Their files are in the image too; Dockerfile reads these lists.
@@ -190,6 +190,17 @@ fuzz: ## Fuzzes every parser of bytes from outside: FUZZ_SECONDS=60 FUZZ_TARGETS
 	LEASEHOLD_FUZZING=1 swift build -c release --scratch-path .build/fuzz --no-color-diagnostics --sanitize=address \
 	    -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing -Xswiftc -use-ld=lld --product leasehold-fuzz
 	@scripts/fuzz.sh .build/fuzz/release/leasehold-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+.PHONY: abuse
+abuse: ## Holds 10,000 hostile connections of each kind beside 25 good ones, and measures; writes bench/results/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	$(BUILD_RELEASE) --product leasehold
+	swift build --build-tests --no-color-diagnostics
+	@echo '| crowd | connections | come and gone | p50 alone, ms | p50 beside | p99 alone | p99 beside | ratio | MiB | MiB beside | MiB after |'
+	@echo '|---|---|---|---|---|---|---|---|---|---|---|'
+	@LEASEHOLD_ABUSE=10000 LEASEHOLD_ABUSE_BINARY='$(CURDIR)/$(RELEASE)' \
+	    LEASEHOLD_ABUSE_REPORT="$(CURDIR)/bench/results/abuse-$$(date +%F)-$$(git rev-parse --short=7 HEAD).json" \
+	    swift test --skip-build --filter '^CommandsTests\.AbuseTests' 2>&1 | grep -v 'passed\|started'
 
 .PHONY: lint
 lint: ## Checks the format of the sources.

@@ -13,4 +13,5 @@
 // Declared by hand, since the headers show them only under _GNU_SOURCE, which modules must not differ in.
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);
 int pipe2(int ends[2], int flags);
+void *memmem(const void *bytes, size_t size, const void *part, size_t part_size);
 int pthread_setname_np(pthread_t thread, const char *name);
