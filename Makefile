@@ -38,6 +38,8 @@ ROLLS_FLAGS ?=
 # For `make chaos`: how long, and the seed of another run to have its faults again.
 SECONDS ?= 600
 SEED ?=
+# For `make scale`: other numbers of namespaces.
+SIZES ?=
 
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
     ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
@@ -179,6 +181,14 @@ bench: ## Measures admissions against nginx, the scanner and the start; writes b
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-bench
 	@python3 bench/bench.py
+
+.PHONY: scale
+scale: ## Measures what 10 to 10,000 namespaces cost, with real API servers; writes bench/results/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
+	$(BUILD_RELEASE) --product leasehold
+	$(BUILD_RELEASE) --product leasehold-scale
+	@exec .build/release/leasehold-scale "bench/results/scale-$$(date +%F)-$$(git rev-parse --short HEAD)" $(SIZES)
 
 .PHONY: lint
 lint: ## Checks the format of the sources.
