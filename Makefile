@@ -41,6 +41,8 @@ SEED ?=
 # For `make fuzz`: how long for each target, and which; all by default.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
+# For `make scale`: other numbers of namespaces.
+SIZES ?=
 
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
     FuzzTests ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
@@ -201,6 +203,14 @@ abuse: ## Holds 10,000 hostile connections of each kind beside 25 good ones, and
 	@LEASEHOLD_ABUSE=10000 LEASEHOLD_ABUSE_BINARY='$(CURDIR)/$(RELEASE)' \
 	    LEASEHOLD_ABUSE_REPORT="$(CURDIR)/bench/results/abuse-$$(date +%F)-$$(git rev-parse --short=7 HEAD).json" \
 	    swift test --skip-build --filter '^CommandsTests\.AbuseTests' 2>&1 | grep -v 'passed\|started'
+
+.PHONY: scale
+scale: ## Measures what 10 to 10,000 namespaces cost, with real API servers; writes bench/results/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
+	$(BUILD_RELEASE) --product leasehold
+	$(BUILD_RELEASE) --product leasehold-scale
+	@exec .build/release/leasehold-scale "bench/results/scale-$$(date +%F)-$$(git rev-parse --short HEAD)" $(SIZES)
 
 .PHONY: lint
 lint: ## Checks the format of the sources.

@@ -60,6 +60,9 @@ let package = Package(
             name: "Chaos", dependencies: ["Election", "HTTP", "Platform", "TLS", "Support"], path: "Tests/Chaos",
             swiftSettings: settings),
         .executableTarget(
+            name: "leasehold-scale", dependencies: ["HTTP", "Kubernetes", "Platform", "Support"], path: "Tests/Scale",
+            swiftSettings: settings),
+        .executableTarget(
             name: "leasehold-chaos", dependencies: ["Chaos"], path: "Tests/ChaosCommand", swiftSettings: settings),
         tests("ElectionTests", ["Election", "Support"]),
         tests("PlatformTests", ["Platform", "Election"]),

@@ -66,6 +66,8 @@ struct LeaseDesk {
     private var leasesAreListed = false
     /// What was told to the election.
     private var told: [String: Wish.Aim] = [:]
+    /// Namespaces of which the election may have to be told something else: most events are about one of thousands.
+    private var untold: Set<String> = []
 
     init(
         cluster: String, leaseName: String, defaultSeconds: Int,
@@ -111,6 +113,7 @@ struct LeaseDesk {
                 let lease = places[namespace]?.lease
                 places[namespace]?.removed = lease?.uid
                 places[namespace]?.lease = nil
+                untold.insert(namespace)
             }
             return gone + objects.compactMap { take($0) }
         case .changed(let object): return [take(object)].compactMap(\.self)
@@ -141,6 +144,7 @@ struct LeaseDesk {
         if let known = place.lease, view.isOlder(than: known) { return nil }
         places[namespace]?.lease = view
         places[namespace]?.mark = nil
+        untold.insert(namespace)
         // A list may have been older than the answer to its creation.
         if place.removed == view.uid { places[namespace]?.removed = nil }
         return namespace
@@ -153,6 +157,7 @@ struct LeaseDesk {
         // A later object of the same name may have been told of already.
         guard let known = places[namespace]?.lease, known.uid == object.metadata.uid else { return nil }
         places[namespace]?.lease = nil
+        untold.insert(namespace)
         return namespace
     }
 
@@ -165,11 +170,13 @@ struct LeaseDesk {
         place.isTerminating = object.metadata.deletionTimestamp != nil
         if let stray = strays.removeValue(forKey: name) { place.lease = stray }
         places[name] = place
+        untold.insert(name)
         return name
     }
 
     private mutating func remove(_ namespace: String) {
         places[namespace] = nil
+        untold.insert(namespace)
     }
 
     // MARK: What the election is told
@@ -178,22 +185,20 @@ struct LeaseDesk {
     mutating func newWishes() -> [Wish] {
         guard isComplete else { return [] }
         var wishes: [Wish] = []
-        for namespace in told.keys where places[namespace] == nil {
-            told[namespace] = nil
-            wishes.append(Wish(namespace, .forget))
-        }
-        for (namespace, place) in places {
-            let aim = aim(of: place)
+        for namespace in untold {
+            let aim = places[namespace].map(aim)
             guard told[namespace] != aim else { continue }
             told[namespace] = aim
-            wishes.append(Wish(namespace, aim))
+            wishes.append(Wish(namespace, aim ?? .forget))
         }
+        untold.removeAll()
         return wishes.sorted { $0.namespace < $1.namespace }
     }
 
     /// All wishes again, for a new candidate.
     mutating func allWishes() -> [Wish] {
         told = [:]
+        untold = Set(places.keys)
         return newWishes()
     }
 
@@ -257,5 +262,8 @@ struct LeaseDesk {
     }
 
     /// The Lease object is not there, whatever the watch says.
-    mutating func forgetLease(of namespace: String) { places[namespace]?.lease = nil }
+    mutating func forgetLease(of namespace: String) {
+        places[namespace]?.lease = nil
+        untold.insert(namespace)
+    }
 }

@@ -48,6 +48,19 @@ package struct Grant: Hashable, Sendable, Codable {
         rho = timing.rho
         self.table = known == table.mark || !table.isActive ? nil : GrantedTable(table)
     }
+
+    /// What was read.
+    init(
+        cluster: String, mark: TableMark, isActive: Bool, elapsed: Int64, longest: Int64, rho: Int, table: GrantedTable?
+    ) {
+        self.cluster = cluster
+        self.mark = mark
+        self.isActive = isActive
+        self.elapsed = elapsed
+        self.longest = longest
+        self.rho = rho
+        self.table = table
+    }
 }
 
 /// A ``LeadershipTable`` as a grant carries it: a column for each field, which takes half the bytes and time of an object
@@ -55,12 +68,12 @@ package struct Grant: Hashable, Sendable, Codable {
 package struct GrantedTable: Hashable, Sendable, Codable {
     package let namespaces: [String]
     package let holders: [String]
-    private let states: [LeadershipTable.Entry.State]
-    private let slots: [Int32]
-    private let terms: [UInt64]
-    private let limits: [Int64]
-    private let acquired: [Int64]
-    private let transitions: [Int32]
+    let states: [LeadershipTable.Entry.State]
+    let slots: [Int32]
+    let terms: [UInt64]
+    let limits: [Int64]
+    let acquired: [Int64]
+    let transitions: [Int32]
 
     package init(_ table: LeadershipTable) {
         namespaces = table.index.names
@@ -71,6 +84,21 @@ package struct GrantedTable: Hashable, Sendable, Codable {
         limits = table.entries.map(\.limit)
         acquired = table.entries.map(\.acquired)
         transitions = table.entries.map(\.transitions)
+    }
+
+    /// What was read; see ``isConsistent``.
+    init(
+        namespaces: [String], holders: [String], states: [LeadershipTable.Entry.State], slots: [Int32],
+        terms: [UInt64], limits: [Int64], acquired: [Int64], transitions: [Int32]
+    ) {
+        self.namespaces = namespaces
+        self.holders = holders
+        self.states = states
+        self.slots = slots
+        self.terms = terms
+        self.limits = limits
+        self.acquired = acquired
+        self.transitions = transitions
     }
 
     /// One a namespace, in their order. Only of a table that ``isConsistent``.
@@ -104,6 +132,18 @@ package struct GrantClient: Hashable, Sendable {
     private let cluster: String
     /// As the controller has it, with the limits of its windows.
     private var source: LeadershipTable
+    /// What came of the last answer, while none of its limits was shorter than a grant; nil: some was.
+    ///
+    /// As long as that is so, all that an answer without a table changes is the anchor, whatever the number of namespaces.
+    private var whole: Whole?
+
+    private struct Whole: Hashable {
+        var table: LeadershipTable
+        /// Of the windows in ``source``; nil: there is none.
+        let shortest: Int64?
+        let longest: Int64
+        let rho: Int
+    }
 
     package init(cluster: String) {
         self.cluster = cluster
@@ -137,16 +177,34 @@ package struct GrantClient: Hashable, Sendable {
         } else if source.mark != grant.mark {
             throw RecordError("it refers to a table that this webhook does not have")
         }
+        if grant.table == nil, let whole, whole.longest == grant.longest, whole.rho == grant.rho,
+            Self.isWhole(grant, whole.shortest)
+        {
+            self.whole?.table.anchor = asked
+            return self.whole?.table
+        }
         var table = source
         table.anchor = asked
+        var shortest: Int64?
         for slot in table.entries.indices {
             // Rule "grants": until elapsed(T) reaches the remainder·(1−rho).
             let limit = table.entries[slot].limit
+            if limit > 0 { shortest = min(shortest ?? limit, limit) }
             let left = min(
                 Rule.grantEndsWithTheWindow.isKept || limit == 0 ? limit.saturatingSubtract(grant.elapsed) : .max,
                 Rule.grantEndsAfterGrantDuration.isKept || limit == 0 ? grant.longest : .max / 2_000_000)
             table.entries[slot].limit = max(0, left) * Int64(1_000_000 - grant.rho) / 1_000_000
         }
+        whole =
+            Self.isWhole(grant, shortest)
+            ? Whole(table: table, shortest: shortest, longest: grant.longest, rho: grant.rho) : nil
         return table
+    }
+
+    /// Whether every window is left for at least as long as a grant lasts.
+    private static func isWhole(_ grant: Grant, _ shortest: Int64?) -> Bool {
+        // With this rule broken, every limit depends on what has elapsed.
+        guard Rule.grantEndsAfterGrantDuration.isKept else { return false }
+        return shortest.map { $0.saturatingSubtract(grant.elapsed) >= grant.longest } ?? true
     }
 }

@@ -1,6 +1,7 @@
 import Election
 import Kubernetes
 import Platform
+import Support
 import Testing
 
 @testable import Controller
@@ -107,6 +108,33 @@ struct LeaseDeskTests {
         _ = scene.desk.newWishes()
         _ = scene.desk.take(.listed([Scene.namespace("team-b")]))
         #expect(scene.desk.newWishes() == [Wish("team-a", .forget)])
+    }
+
+    @Test(arguments: 0..<8) func `what is told bit by bit is what would be told at once`(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        var desk = Scene().desk
+        var told: [String: Wish.Aim] = [:]
+        let names = (0..<5).map { "team-\($0)" } + ["kube-system"]
+        for version in 1...600 {
+            let name = random.pick(names)
+            let some = names.filter { _ in random.chance(60) }
+            let labels = random.chance(20) ? ["skip": ""] : nil
+            let lease = Scene.lease(name, seconds: 10 + random.below(3), version: version, uid: "u\(random.below(2))")
+            switch random.below(12) {
+            case 0: _ = desk.take(.listed(some.map { Scene.namespace($0) }))
+            case 1: _ = desk.take(.listed(some.map { Scene.lease($0, seconds: 20, version: version) }))
+            case 2...4: _ = desk.take(.changed(Scene.namespace(name, labels: labels)))
+            case 5: _ = desk.take(.removed(Scene.namespace(name)))
+            case 6...8: _ = desk.take(.changed(lease))
+            case 9: _ = desk.take(.removed(lease))
+            case 10: desk.forgetLease(of: name)
+            default: _ = desk.takeAnswer(lease)
+            }
+            for wish in desk.newWishes() { told[wish.namespace] = wish.aim == .forget ? nil : wish.aim }
+            var copy = desk
+            let all = copy.allWishes().map { ($0.namespace, $0.aim) }
+            #expect(told == Dictionary(uniqueKeysWithValues: all))
+        }
     }
 
     @Test func `a Lease that is missing, or was deleted, is made`() {

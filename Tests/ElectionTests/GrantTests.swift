@@ -128,6 +128,82 @@ struct GrantTests {
         for known in [nil, controller.mark] {
             let grant = Grant(of: controller, known: known, at: Bench.start, timing: timing)
             #expect(try JSONDecoder().decode(Grant.self, from: JSONEncoder().encode(grant)) == grant)
+            var text = Array("before".utf8)
+            try grant.write(to: &text)
+            #expect(try JSONDecoder().decode(Grant.self, from: Data(text.dropFirst(6))) == grant)
+            #expect(try Grant(text: Array(text.dropFirst(6))) == grant)
+        }
+    }
+
+    private func randomGrant(_ random: inout SeededRandom, names: [String]) -> Grant {
+        let states: [LeadershipTable.Entry.State] = [.own, .other, .unmanaged, .free, .lapsed, .unknown]
+        let namespaces = Array(names.prefix(random.below(names.count + 1)))
+        let entries = namespaces.map { _ in
+            LeadershipTable.Entry(
+                state: random.pick(states), holder: Int32(random.within(-1...2)),
+                term: random.next() >> UInt64(random.below(64)), limit: random.within(-5...15_000_000_000),
+                acquired: random.within(-1_000_000...2_000_000_000_000_000),
+                transitions: Int32(random.within(-3...1_000_000)))
+        }
+        let whole = LeadershipTable(
+            cluster: random.pick(names),
+            mark: TableMark(incarnation: random.pick(names), revision: random.next() >> UInt64(random.below(64))),
+            isActive: random.chance(90), index: NamespaceIndex(namespaces), anchor: Bench.start,
+            entries: ContiguousArray(entries), holders: (0..<random.below(4)).map { _ in random.pick(names) })
+        return Grant(of: whole, known: random.chance(20) ? whole.mark : nil, at: Bench.start, timing: timing)
+    }
+
+    /// With names that are none of ours, too.
+    @Test(arguments: 0..<8) func `what a grant is read from is what Foundation reads it from`(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        for round in 0..<400 {
+            let plain = ["n", "team-a", "east", "", "a.b"]
+            let grant = randomGrant(
+                &random,
+                names: round % 4 == 0 ? plain + ["quo\"te", "back\\slash", "ä", "line\nfeed", "\u{1F600}"] : plain)
+            var text: [UInt8] = []
+            try grant.write(to: &text)
+            #expect(try Grant(text: text) == grant)
+            #expect(try JSONDecoder().decode(Grant.self, from: Data(text)) == grant)
+            #expect(try Grant(text: Array(JSONEncoder().encode(grant))) == grant)
+            // Damaged: whatever Foundation makes of it.
+            let bytes = Array("{}[],:\"\\-0123456789.eE \ntrue".utf8)
+            for _ in 0...random.below(2) {
+                let place = random.below(text.count)
+                switch random.below(3) {
+                case 0: text[place] = random.pick(bytes)
+                case 1: text.insert(random.pick(bytes), at: place)
+                default: text.removeSubrange(place..<min(text.count, place + 1 + random.below(9)))
+                }
+            }
+            let expected = try? JSONDecoder().decode(Grant.self, from: Data(text))
+            #expect((try? Grant(text: text)) == expected, "\(String(decoding: text, as: UTF8.self))")
+        }
+    }
+
+    /// Most answers change nothing but the anchor, and cost nothing for each namespace.
+    @Test(arguments: 0..<8) func `a table that is used again is the one that would be made anew`(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        var client = GrantClient(cluster: "east")
+        var (now, revision) = (Bench.start, UInt64(1))
+        var controller = table(limit: .seconds(10), anchor: now)
+        for _ in 0..<2000 {
+            let pause = random.within(0...1500) * 1_000_000
+            now.boottime += pause
+            now.realtime += pause
+            now.monotonicRaw += pause
+            if random.chance(30) { controller.anchor = now }
+            if random.chance(10) {
+                revision += 1
+                controller = table(
+                    limit: .milliseconds(random.within(0...15_000)), anchor: controller.anchor, revision: revision)
+            }
+            var timing = timing
+            if random.chance(5) { timing.grantDuration = .seconds(4) }
+            let grant = Grant(of: controller, known: client.known, at: now, timing: timing)
+            var other = GrantClient(cluster: "east")
+            let fresh = Grant(of: controller, known: nil, at: now, timing: timing)
+            #expect(try client.take(grant, askedAt: now) == other.take(fresh, askedAt: now))
         }
     }
 

@@ -133,6 +133,11 @@ import Testing
         } while token != nil
         #expect(names == ["p/a", "p/a-b", "p/a.b", "p/b", "p/d"])
         #expect(prefixes == ["p/c/"])
+        // From one name on, and up to another, which is not in it (https://cloud.google.com/storage/docs/json_api/v1/objects/list).
+        let part = try decode(
+            Page.self, await ask("/storage/v1/b/bucket/o?prefix=p/&startOffset=p/a-b&endOffset=p/b&maxResults=2"))
+        #expect(part.items?.compactMap(\.name) == ["p/a-b", "p/a.b"])
+        #expect(part.nextPageToken == nil)
     }
 
     @Test func `fields that there are not are refused`() async throws {

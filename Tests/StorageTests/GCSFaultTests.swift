@@ -153,7 +153,8 @@ import Testing
         for number in 0..<1001 { trial.put([], at: ObjectName(.leases, "n\(number)")!) }
         trial.emulator.inject(.answer(503)) { $0.kind == .list && $0.query["pageToken"] != nil }
         #expect(try await trial.store.list(.leases).count == 1001)
-        trial.emulator.inject(.answer(403)) { $0.kind == .list && $0.query["pageToken"] != nil }
+        // By now it is known where the second page begins.
+        trial.emulator.inject(.answer(403)) { $0.kind == .list && $0.query["startOffset"] != nil }
         await #expect(throws: StoreError.self) { try await trial.store.list(.leases) }
     }
 

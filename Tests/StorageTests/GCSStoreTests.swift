@@ -82,6 +82,83 @@ import Testing
 
     // MARK: - What it costs
 
+    @Test func `pages of a long list are asked for at once, once it is known where they begin`() async throws {
+        let trial = try GCSTrial()
+        try await write(3500, to: trial)
+        let first = try await trial.store.list(.leases)
+        #expect(trial.requests(.list).count == 4)
+
+        let mark = trial.emulator.mark
+        let gate = Gate()
+        trial.emulator.inject(.hold(gate), count: nil) { $0.kind == .list }
+        let listing = Task { try await trial.store.list(.leases) }
+        // All of them wait, and none was answered.
+        await gate.reached(by: 4)
+        gate.open()
+        #expect(try await listing.value == first)
+        #expect(first.count == 3500 && Set(first.map(\.name)).count == 3500)
+        #expect(trial.emulator.counts(since: mark) == [.list: 4])
+    }
+
+    @Test func `a list that grows and shrinks is complete, wherever it was split`() async throws {
+        let trial = try GCSTrial()
+        func put(_ numbers: Range<Int>) {
+            for number in numbers { trial.put([], at: ObjectName(.leases, "n\(number)")!) }
+        }
+        func names() async throws -> [String] { try await trial.store.list(.leases).map(\.name.name) }
+        put(0..<2500)
+        for change in [0..<1, 2500..<5000, 5000..<5001] {
+            put(change)
+            let expected = trial.emulator.names(in: GCSTrial.bucket).map { String($0.split(separator: "/").last!) }
+            #expect(try await names() == expected)
+        }
+        for number in 3..<5001 {
+            trial.emulator.delete(GCSTrial.key(ObjectName(.leases, "n\(number)")!), in: GCSTrial.bucket)
+        }
+        #expect(try await names() == ["n0", "n1", "n2"])
+        let mark = trial.emulator.mark
+        #expect(try await names() == ["n0", "n1", "n2"])
+        #expect(trial.emulator.counts(since: mark) == [.list: 1])
+    }
+
+    @Test func `a list that has failed for want of time is split where it had come to`() async throws {
+        let trial = try GCSTrial()
+        try await write(3500, to: trial)
+        let seen = Locked(0)
+        trial.emulator.inject(.answer(403)) { request in
+            request.kind == .list
+                && seen.withLock {
+                    $0 += 1
+                    return $0 == 3
+                }
+        }
+        await #expect(throws: StoreError.self) { try await trial.store.list(.leases) }
+        let mark = trial.emulator.mark
+        #expect(try await trial.store.list(.leases).count == 3500)
+        let begins = trial.requests(.list, since: mark).filter { $0.query["pageToken"] == nil }
+        #expect(begins.count { $0.query["startOffset"] != nil } == 2, "two pages were known")
+        #expect(begins.count == 3)
+    }
+
+    @Test func `who writes again whatever the answer is slowed down when an object takes no more`() async throws {
+        let trial = try GCSTrial()
+        trial.emulator.limitsMutations = true
+        var version = try await trial.store.write(lease, record, replacing: nil)
+        for _ in 0..<2 {
+            let mark = trial.emulator.mark
+            while true {
+                do throws(StoreError) {
+                    version = try await trial.store.write(lease, record, replacing: version)
+                    break
+                } catch {
+                    guard case .unclear = error else { throw error }
+                }
+            }
+            // At the pace of the answers there would be hundreds within the second that it takes.
+            #expect(trial.emulator.counts(since: mark)[.write] ?? 0 <= 12)
+        }
+    }
+
     @Test func `a thousand records are listed in one request, and one more costs a second`() async throws {
         let trial = try GCSTrial()
         try await write(1000, to: trial)

@@ -20,7 +20,11 @@ struct GCSObject: Sendable {
     var body: [UInt8]
     let generation: Int64
     var metageneration: Int64 = 1
-    var attributes: GCSAttributes
+    var attributes: GCSAttributes {
+        didSet { metadata = Self.json(of: attributes.metadata) }
+    }
+    /// As JSON, made once: thousands of objects are listed with it again and again.
+    private var metadata: String?
     let checksum: UInt32
     let createdAt: Int64
     var updatedAt: Int64
@@ -29,6 +33,7 @@ struct GCSObject: Sendable {
         self.body = body
         self.generation = generation
         self.attributes = attributes
+        metadata = Self.json(of: attributes.metadata)
         checksum = Self.crc32c(body)
         createdAt = Self.microsecondsNow()
         updatedAt = createdAt
@@ -58,22 +63,32 @@ struct GCSObject: Sendable {
 
     /// The object resource, or only `fields` of it.
     func json(name: String, bucket: String, fields: Set<String>?) -> String {
-        var members: [(String, String)] = [
-            ("kind", "\"storage#object\""), ("id", Log.quoted("\(bucket)/\(name)/\(generation)")),
-            ("name", Log.quoted(name)), ("bucket", Log.quoted(bucket)), ("generation", "\"\(generation)\""),
-            ("metageneration", "\"\(metageneration)\""),
-            ("contentType", Log.quoted(attributes.contentType ?? "application/octet-stream")),
-            ("storageClass", Log.quoted(attributes.storageClass ?? "STANDARD")), ("size", "\"\(body.count)\""),
-            ("crc32c", "\"\(checksumText)\""), ("timeCreated", "\"\(Timestamp.format(microseconds: createdAt))\""),
-            ("updated", "\"\(Timestamp.format(microseconds: updatedAt))\""),
-        ]
-        if let cacheControl = attributes.cacheControl { members.append(("cacheControl", Log.quoted(cacheControl))) }
-        if let metadata = attributes.metadata, !metadata.isEmpty {
-            let pairs = metadata.sorted { $0.key < $1.key }.map { "\(Log.quoted($0)):\(Log.quoted($1))" }
-            members.append(("metadata", "{\(pairs.joined(separator: ","))}"))
+        var members: [String] = []
+        // Only what is asked for: it is a thousand times a page.
+        func add(_ name: String, _ value: @autoclosure () -> String) {
+            if fields?.contains(name) ?? true { members.append("\"\(name)\":\(value())") }
         }
-        let chosen = members.filter { fields?.contains($0.0) ?? true }
-        return "{\(chosen.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ","))}"
+        add("kind", "\"storage#object\"")
+        add("id", Log.quoted("\(bucket)/\(name)/\(generation)"))
+        add("name", Log.quoted(name))
+        add("bucket", Log.quoted(bucket))
+        add("generation", "\"\(generation)\"")
+        add("metageneration", "\"\(metageneration)\"")
+        add("contentType", Log.quoted(attributes.contentType ?? "application/octet-stream"))
+        add("storageClass", Log.quoted(attributes.storageClass ?? "STANDARD"))
+        add("size", "\"\(body.count)\"")
+        add("crc32c", "\"\(checksumText)\"")
+        add("timeCreated", "\"\(Timestamp.format(microseconds: createdAt))\"")
+        add("updated", "\"\(Timestamp.format(microseconds: updatedAt))\"")
+        if let cacheControl = attributes.cacheControl { add("cacheControl", Log.quoted(cacheControl)) }
+        if let metadata { add("metadata", metadata) }
+        return "{\(members.joined(separator: ","))}"
+    }
+
+    private static func json(of metadata: [String: String]?) -> String? {
+        guard let metadata, !metadata.isEmpty else { return nil }
+        let pairs = metadata.sorted { $0.key < $1.key }.map { "\(Log.quoted($0)):\(Log.quoted($1))" }
+        return "{\(pairs.joined(separator: ","))}"
     }
 
     static let fieldNames: Set<String> = [

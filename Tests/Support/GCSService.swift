@@ -51,7 +51,12 @@ final class GCSService: Sendable {
 
     private func wait(_ time: Duration, _ isStopped: () -> Bool) {
         let end = ContinuousClock.now + time
-        while ContinuousClock.now < end, !isStopped() { usleep(1000) }
+        while true {
+            let left = end - .now
+            guard left > .zero, !isStopped() else { return }
+            // In few pieces: dozens of threads may wait here at once.
+            usleep(UInt32(min(left, .milliseconds(20)) / .microseconds(1)) + 1)
+        }
     }
 
     private func log(_ request: GCSRequest) {
@@ -133,8 +138,9 @@ final class GCSService: Sendable {
         } else {
             start = bucket.index(of: prefix)
         }
-        var index = start
-        while index < bucket.names.count, items.count + prefixes.count < limit {
+        var index = max(start, request.query["startOffset"].map { bucket.index(of: $0) } ?? 0)
+        let end = request.query["endOffset"].map { bucket.index(of: $0) } ?? bucket.names.count
+        while index < end, items.count + prefixes.count < limit {
             let name = bucket.names[index]
             guard name.hasPrefix(prefix) else { break }
             index += 1
@@ -149,7 +155,7 @@ final class GCSService: Sendable {
             items.append(bucket.objects[name]!.json(name: name, bucket: request.bucket, fields: fields))
         }
         var members = ["\"kind\":\"storage#objects\""]
-        if index < bucket.names.count, bucket.names[index].hasPrefix(prefix), let last {
+        if index < end, bucket.names[index].hasPrefix(prefix), let last {
             members.append("\"nextPageToken\":\"\(Data(last.utf8).base64EncodedString())\"")
         }
         if !prefixes.isEmpty { members.append("\"prefixes\":[\(prefixes.map(Log.quoted).joined(separator: ","))]") }

@@ -1,6 +1,5 @@
 private import CLinux
 internal import Election
-private import FoundationEssentials
 internal import HTTP
 
 /// Asks controllers over mutual TLS.
@@ -22,8 +21,8 @@ struct GrantAsking: Sendable {
             throw CommandFailure("it answered \(answer.status), \"\(said)\"; is --grants-address a controller's?")
         }
         do {
-            let grant = try JSONDecoder().decode(Grant.self, from: Data(answer.body))
-            // Decoding a large table takes many times its room for a moment, which the C library would keep.
+            let grant = try Grant(text: answer.body)
+            // The answer and the table before take a multiple of its room for a moment, which the C library would keep.
             if grant.table != nil { malloc_trim(0) }
             return grant
         } catch {

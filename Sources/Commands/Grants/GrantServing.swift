@@ -1,6 +1,5 @@
 internal import Controller
 internal import Election
-private import FoundationEssentials
 internal import Platform
 internal import TLS
 internal import Webhook
@@ -69,7 +68,6 @@ struct GrantServing {
     /// `GET /v1/grants`: what a webhook may act on, beginning with the request; see ``GrantQuestion``.
     static func route(_ board: LeadershipBoard, _ timing: Timing) -> Route {
         Route(.get, path) {
-            let encoder = JSONEncoder()
             return { _, query, answer in
                 guard let question = GrantQuestion(query: query) else {
                     answer.append(contentsOf: "the query is not incarnation=I&revision=N, nor empty\n".utf8)
@@ -79,7 +77,7 @@ struct GrantServing {
                 let table = board.table()
                 let grant = Grant(of: table, known: question.known, at: .now(), timing: timing)
                 do {
-                    answer.append(contentsOf: try encoder.encode(grant))
+                    try grant.write(to: &answer)
                     return Route.Answer(.ok, "application/json")
                 } catch {
                     // Numbers and texts always encode; a webhook takes this for no answer.

@@ -66,13 +66,97 @@ extension GCSStore {
         }
     }
 
-    func page(
-        _ path: String, after token: String?, by deadline: ContinuousClock.Instant
+    /// All items of a folder, in no order.
+    ///
+    /// Pages can be asked for only one after the other, and ten of them may take longer than a list has. What an earlier list,
+    /// be it one that ran out of time, has learned of the names makes parts of which each takes one page.
+    func items(
+        _ folder: ObjectName.Folder, _ path: String, by deadline: ContinuousClock.Instant
+    ) async throws(StoreError) -> [GCSItem] {
+        let splits = splits.withLock { $0[folder] ?? [] }
+        let parts = zip([nil] + splits, splits + [nil]).map { ListPart(from: $0, to: $1) }
+        let results =
+            parts.count == 1 ? [await items(parts[0], path, by: deadline)] : await items(parts, path, by: deadline)
+        let failure = results.lazy.compactMap(\.failure).first
+        let names = results.flatMap(\.items).map(\.name)
+        self.splits.withLock { known in
+            known[folder] =
+                failure == nil
+                ? Self.splits(names)
+                : (splits + results.flatMap(\.pageEnds)).sorted {
+                    $0.utf8.lexicographicallyPrecedes($1.utf8)
+                }
+        }
+        if let failure { throw failure }
+        return results.flatMap(\.items)
+    }
+
+    private func items(_ parts: [ListPart], _ path: String, by deadline: ContinuousClock.Instant) async -> [ListedPart]
+    {
+        await withTaskGroup(of: ListedPart.self) { group in
+            var results: [ListedPart] = []
+            for (index, part) in parts.enumerated() {
+                if index >= Self.partsMax, let result = await group.next() { results.append(result) }
+                // A store that is in trouble is not asked for more of what comes to nothing.
+                if results.last?.failure != nil { break }
+                group.addTask { [self] in await items(part, path, by: deadline) }
+            }
+            for await result in group { results.append(result) }
+            return results
+        }
+    }
+
+    /// Parts of a list that are read at once: more would take memory and bring little.
+    private static let partsMax = 4
+    private static let pageSize = 1000
+    /// Objects of a part: some may be added before it takes two pages.
+    private static let partSize = pageSize * 9 / 10
+
+    /// What of a folder is listed by itself: the names from one, which is in it, to one, which is not; nil: all.
+    private struct ListPart: Sendable {
+        let from: String?
+        let to: String?
+    }
+
+    private struct ListedPart: Sendable {
+        var items: [GCSItem] = []
+        /// The last names of pages that others follow.
+        var pageEnds: [String] = []
+        var failure: StoreError?
+    }
+
+    /// Where to split a list of these names; empty: it fits into one page.
+    private static func splits(_ names: [String]) -> [String] {
+        guard names.count > pageSize else { return [] }
+        let names = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return stride(from: partSize, to: names.count, by: partSize).map { names[$0] }
+    }
+
+    private func items(_ part: ListPart, _ path: String, by deadline: ContinuousClock.Instant) async -> ListedPart {
+        var listed = ListedPart()
+        var token: String?
+        do throws(StoreError) {
+            repeat {
+                let page = try await page(path, part, after: token, by: deadline)
+                listed.items += page.items ?? []
+                token = page.nextPageToken
+                if token != nil, let last = page.items?.last { listed.pageEnds.append(last.name) }
+            } while token != nil
+        } catch {
+            listed.failure = error
+        }
+        return listed
+    }
+
+    private func page(
+        _ path: String, _ part: ListPart, after token: String?, by deadline: ContinuousClock.Instant
     ) async throws(StoreError) -> GCSPage {
         var query = [
-            ("prefix", path), ("delimiter", "/"), ("maxResults", "1000"),
+            ("prefix", path), ("delimiter", "/"), ("maxResults", "\(Self.pageSize)"),
             ("fields", "items(\(GCSItem.fields)),nextPageToken"),
         ]
+        if let from = part.from { query.append(("startOffset", from)) }
+        if let to = part.to { query.append(("endOffset", to)) }
         if let token { query.append(("pageToken", token)) }
         let call = GCSClient.Call(path: objectsPath, query: query, responseBytesMax: Self.listBytesMax)
         let response = try await client.ask(call, by: deadline)

@@ -1,4 +1,5 @@
 private import HTTP
+internal import Platform
 
 /// A store in a bucket of Google Cloud Storage, through its JSON API.
 ///
@@ -8,6 +9,8 @@ private import HTTP
 ///
 /// **Bodies** are the objects' contents and, when they fit, also their custom metadata, so that one request lists 1,000
 /// records. What the metadata says counts only when size and checksum of the content prove it; else the content is read.
+///
+/// **Lists** of more than one page are read a few pages at once, split where pages of the list before began.
 ///
 /// **Answers.** 412 is a conflict. 400, 401, 403 and 404 are definite: the service did nothing. All others that are not
 /// 200, also 409 and 429, leave a write unclear, as do time-outs, broken connections and answers that can't be read.
@@ -23,12 +26,19 @@ package final class GCSStore: LeaseStore {
     /// A heartbeat that was given up may be followed by the next.
     static let renewIntervalMin = Duration.seconds(2)
 
+    /// What is left for an answer that was kept back to reach the caller in time.
+    private static let answerMargin = Duration.milliseconds(100)
+
     static let unreadable = "unreadable-"
 
     let client: GCSClient
     /// Empty, or with a `/` at its end.
     let prefix: String
     private let timeout: Duration
+    /// Names at which a list can be split, ascending; what an earlier list has learned.
+    let splits = Locked<[ObjectName.Folder: [String]]>([:])
+    /// Objects whose last write was answered with 429.
+    private let refusals = Locked<[ObjectName: Backoff]>([:])
 
     init(client: GCSClient, prefix: String, timeout: Duration) {
         self.client = client
@@ -56,8 +66,9 @@ package final class GCSStore: LeaseStore {
             )
         }
         let generation = try generation(of: version, name)
-        let response = try await client.send(
-            upload(name, body, replacing: generation), by: .now + timeout)
+        let deadline = ContinuousClock.now + timeout
+        let response = try await client.send(upload(name, body, replacing: generation), by: deadline)
+        await heedRefusal(of: name, response, by: deadline)
         switch response.status {
         case 200:
             guard let written = JSONText.decode(GCSWritten.self, from: response.body),
@@ -79,15 +90,10 @@ package final class GCSStore: LeaseStore {
         let deadline = ContinuousClock.now + timeout
         let path = "\(prefix)\(folder.rawValue)/"
         var found: [(ObjectName, GCSItem)] = []
-        var token: String?
-        repeat {
-            let page = try await page(path, after: token, by: deadline)
-            for item in page.items ?? [] {
-                guard let name = ObjectName(folder, String(item.name.dropFirst(path.count))) else { continue }
-                found.append((name, item))
-            }
-            token = page.nextPageToken
-        } while token != nil
+        for item in try await items(folder, path, by: deadline) {
+            guard let name = ObjectName(folder, String(item.name.dropFirst(path.count))) else { continue }
+            found.append((name, item))
+        }
 
         var objects: [StoredObject] = []
         objects.reserveCapacity(found.count)
@@ -107,6 +113,22 @@ package final class GCSStore: LeaseStore {
     package func notices() -> AsyncStream<Void>? { nil }
 
     // MARK: - Writing
+
+    /// Keeps an answer that says 429 back for a while, longer each time: who gets it is about to try again, a replica that wants
+    /// to take over at the pace of the answers.
+    private func heedRefusal(of name: ObjectName, _ response: HTTPResponse, by deadline: ContinuousClock.Instant) async
+    {
+        let pause = refusals.withLock { refusals -> Duration? in
+            guard response.status == 429 else {
+                refusals[name] = nil
+                return nil
+            }
+            return refusals[name, default: Backoff()].pause(after: response)
+        }
+        // Not for longer than the answer is waited for. Cancelled: nobody waits any more.
+        guard let pause else { return }
+        try? await Task.sleep(until: min(.now + pause, deadline - Self.answerMargin), clock: .continuous)
+    }
 
     /// - Returns: what `ifGenerationMatch` is to be; 0: there must be no object.
     private func generation(of version: ObjectVersion?, _ name: ObjectName) throws(StoreError) -> String {
