@@ -8,6 +8,8 @@ struct ChaosCertificates: Sendable {
     /// PEM.
     let authority: [UInt8]
     let authorityFile: String
+    private let issuer: CertificateAuthority
+    private let validity: Validity
     /// Of the webhooks' servers.
     let chain: String
     let key: String
@@ -21,20 +23,24 @@ struct ChaosCertificates: Sendable {
         let now = Reading.now().realtime / 1000
         let validity = Validity(notBefore: now - 2 * Self.day, notAfter: now + 30 * Self.day)
         let authority = try CertificateAuthority.make(commonName: "chaos authority", validity: validity)
+        (issuer, self.validity) = (authority, validity)
         self.authority = Array(try authority.certificate.pem().utf8)
         authorityFile = directory.file("ca.crt")
         try Certificate.write([authority.certificate], to: authorityFile)
-        func issue(_ name: SubjectName, _ purpose: CertificateAuthority.Purpose, _ file: String) throws -> (
-            chain: String, key: String
-        ) {
-            let leaf = try authority.issue(
-                commonName: "leasehold", names: [name], purpose: purpose, validity: validity)
-            let files = (directory.file("\(file).crt"), directory.file("\(file).key"))
-            try leaf.key.write(to: files.1)
-            try Certificate.write(leaf.chain, to: files.0)
-            return files
+        (chain, key) = (directory.file("tls.crt"), directory.file("tls.key"))
+        (grantsChain, grantsKey) = (directory.file("grants.crt"), directory.file("grants.key"))
+        try issue()
+    }
+
+    /// New keys and certificates in place of those in the files.
+    func issue() throws {
+        for (name, purpose, chain, key) in [
+            (SubjectName.ip("127.0.0.1"), CertificateAuthority.Purpose.server, chain, key),
+            (.dns("leasehold-grants"), .both, grantsChain, grantsKey),
+        ] {
+            let leaf = try issuer.issue(commonName: "leasehold", names: [name], purpose: purpose, validity: validity)
+            try leaf.key.write(to: key)
+            try Certificate.write(leaf.chain, to: chain)
         }
-        (chain, key) = try issue(.ip("127.0.0.1"), .server, "tls")
-        (grantsChain, grantsKey) = try issue(.dns("leasehold-grants"), .both, "grants")
     }
 }

@@ -33,7 +33,7 @@ package final class ChildProcess: Sendable {
         let name = UUID().uuidString
         let launch = Launch(
             arguments: [Self.leash, "--pdeathsig", "KILL", "--", binary] + arguments,
-            environment: environment.map { "\($0)=\($1)" },
+            environment: environment.merging(Self.sanitizerOptions) { given, _ in given }.map { "\($0)=\($1)" },
             input: input == nil ? "/dev/null" : directory.file("\(name).in"), out: directory.file("\(name).out"),
             err: log ?? directory.file("\(name).err"))
         for file in [Self.leash, binary] where !FileManager.default.isExecutableFile(atPath: file) {
@@ -83,6 +83,11 @@ package final class ChildProcess: Sendable {
         send(SIGKILL)
         // Nothing holds up a process that was killed for long.
         end.wait()
+    }
+
+    /// What a sanitizer that this program is built with was told, and is to be told in its children.
+    private static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
+        ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].contains($0.key)
     }
 
     /// util-linux's program that sets what the kernel does when the parent ends and then becomes the program.
