@@ -1,3 +1,4 @@
+private import CLinux
 private import Dispatch
 private import FoundationEssentials
 private import Glibc
@@ -152,6 +153,8 @@ private struct Launch: Sendable {
         unsafe posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         unsafe posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         unsafe posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        // libcurl's sockets are not closed by exec.
+        unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
         // Whatever this thread holds or ignores: a child begins with every signal as usual. And in a process group of its
         // own: a Ctrl-C is for this program, which ends its children in its own order.
