@@ -1,4 +1,5 @@
 private import Election
+private import FoundationEssentials
 private import Platform
 internal import Support
 private import TLS
@@ -10,12 +11,10 @@ struct ChaosCertificates: Sendable {
     let authorityFile: String
     private let issuer: CertificateAuthority
     private let validity: Validity
-    /// Of the webhooks' servers.
-    let chain: String
-    let key: String
+    /// Of the webhooks' servers: key and certificates in one file, so that who starts while they change finds a pair.
+    let tls: String
     /// Of both ends of the grants.
-    let grantsChain: String
-    let grantsKey: String
+    let grants: String
 
     private static let day = Int64(86_400) * 1_000_000
 
@@ -27,20 +26,20 @@ struct ChaosCertificates: Sendable {
         self.authority = Array(try authority.certificate.pem().utf8)
         authorityFile = directory.file("ca.crt")
         try Certificate.write([authority.certificate], to: authorityFile)
-        (chain, key) = (directory.file("tls.crt"), directory.file("tls.key"))
-        (grantsChain, grantsKey) = (directory.file("grants.crt"), directory.file("grants.key"))
+        (tls, grants) = (directory.file("tls.pem"), directory.file("grants.pem"))
         try issue()
     }
 
     /// New keys and certificates in place of those in the files.
     func issue() throws {
-        for (name, purpose, chain, key) in [
-            (SubjectName.ip("127.0.0.1"), CertificateAuthority.Purpose.server, chain, key),
-            (.dns("leasehold-grants"), .both, grantsChain, grantsKey),
+        for (name, purpose, file) in [
+            (SubjectName.ip("127.0.0.1"), CertificateAuthority.Purpose.server, tls),
+            (.dns("leasehold-grants"), .both, grants),
         ] {
             let leaf = try issuer.issue(commonName: "leasehold", names: [name], purpose: purpose, validity: validity)
-            try leaf.key.write(to: key)
-            try Certificate.write(leaf.chain, to: chain)
+            try leaf.key.write(to: file + ".new")
+            let key = try String(contentsOfFile: file + ".new", encoding: .utf8)
+            try SecretFile.write(key + leaf.chain.map { try $0.pem() }.joined(), to: file)
         }
     }
 }

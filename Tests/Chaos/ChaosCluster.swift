@@ -72,8 +72,8 @@ final class ChaosCluster: Sendable {
             let process = try ChaosProcess(
                 "\(name)-webhook-\(replica)", of: name, .webhook,
                 Self.common(name, site) + [
-                    "--bind-address", "127.0.0.1:\(port)", "--tls-certificate", site.certificates.chain, "--tls-key",
-                    site.certificates.key,
+                    "--bind-address", "127.0.0.1:\(port)", "--tls-certificate", site.certificates.tls, "--tls-key",
+                    site.certificates.tls,
                 ] + grantProxies.flatMap { ["--grants-address", "127.0.0.1:\($0.port)"] }, environment: [:],
                 logs: site.logs, tellsMetrics: site.tellsMetrics, in: site.directory)
             let door = try Door(
@@ -94,7 +94,7 @@ final class ChaosCluster: Sendable {
             [
                 "--cluster", name, "--state-directory", site.directory.file(name), "--health-probe-bind-address", "0",
                 "--store", "file://\(site.directory.file("store"))", "--bind-address", "127.0.0.1:\(port)",
-                "--tls-certificate", site.certificates.chain, "--tls-key", site.certificates.key,
+                "--tls-certificate", site.certificates.tls, "--tls-key", site.certificates.tls,
             ] + ChaosSettings.namespaces.flatMap { ["--namespace", $0] } + ChaosSettings.timing, environment: [:],
             logs: site.logs, tellsMetrics: site.tellsMetrics, in: site.directory)
         processes = [process]
@@ -108,7 +108,7 @@ final class ChaosCluster: Sendable {
         [
             "--cluster", name, "--state-directory", site.directory.file(name), "--health-probe-bind-address", "0",
             "--grants-ca-file", site.certificates.authorityFile, "--grants-cert-file",
-            site.certificates.grantsChain, "--grants-key-file", site.certificates.grantsKey,
+            site.certificates.grants, "--grants-key-file", site.certificates.grants,
         ]
     }
 

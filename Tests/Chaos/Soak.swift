@@ -12,14 +12,15 @@ package enum Soak {
 
     /// - Parameters:
     ///   - settings: its schedule of faults is a soak's own.
-    ///   - isShort: of half a minute, without an API server.
+    ///   - isShort: without an API server, which takes a while to start.
     /// - Throws: when it cannot be started.
     package static func run(_ settings: ChaosSettings, isShort: Bool = false) async throws -> SoakReport {
-        var settings = settings
-        settings.soak = Plan(
+        let plan = Plan(
             interval: max(.milliseconds(400), settings.duration / 240), hasAPIServer: !isShort,
-            tolerance: isShort ? .short : .long)
+            tolerance: settings.duration < .seconds(900) ? .short : .long)
+        var settings = settings
+        settings.soak = plan
         let apiServer = isShort ? nil : try await ChaosAPIServer()
-        return SoakReport(try await ChaosRun(settings, apiServer: apiServer).run(), settings.soak?.tolerance ?? .long)
+        return SoakReport(try await ChaosRun(settings, apiServer: apiServer).run(), plan.tolerance)
     }
 }

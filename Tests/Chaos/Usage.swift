@@ -35,8 +35,8 @@ struct Usage: Hashable, Sendable {
         /// Of a run in which warming up is over after the first quarter. What leaks 8 KiB with each of the certificates of
         /// an hour, or 200 bytes with each connection, is beyond it.
         static let long = Tolerance(memory: 2, descriptors: 4, threads: 2)
-        /// Of half a minute, the whole of which is warming up: also connections with the certificates before the last, which
-        /// end after two minutes.
+        /// Of a few minutes, all of which are warming up: also, connections that were made with former certificates end
+        /// after two minutes.
         static let short = Tolerance(memory: 8, descriptors: 24, threads: 6)
 
         func of(_ quantity: Quantity) -> Double {
