@@ -43,9 +43,15 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
 # For `make scale`: other numbers of namespaces.
 SIZES ?=
+# For `make soak`.
+SOAK_SECONDS ?= 3600
+# For `make sanitize`: which sanitizers, and which targets of the tests.
+SANITIZERS ?= address thread
+TARGETS ?= $(TEST_TARGETS)
 
 TEST_TARGETS := ElectionTests PlatformTests SimulationTests HTTPTests StorageTests KubernetesTests TLSTests WebhookTests \
-    FuzzTests ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests)' 'EndToEndTests\.ScaleTests' 'EndToEndTests\.ChaosTests'
+    FuzzTests ControllerTests CommandsTests 'EndToEndTests\.(?!ScaleTests|ChaosTests|SoakTests)' 'EndToEndTests\.ScaleTests' \
+    'EndToEndTests\.ChaosTests' 'EndToEndTests\.SoakTests'
 
 # Without colours: with them, the compiler's arguments on a terminal differ from those in a pipe, and each change from
 # one to the other builds everything anew.
@@ -115,6 +121,23 @@ chaos: ## Breaks real processes for SECONDS=600 and looks for two leaders; SEED=
 	$(BUILD_RELEASE) --product leasehold-chaos
 	$(BUILD_RELEASE) --product leasehold-wall-clock
 	@exec .build/release/leasehold-chaos $(SECONDS) '$(SEED)'
+
+.PHONY: sanitize
+sanitize: ## Runs the tests with the address and the thread sanitizer, an hour or so: SANITIZERS=address TARGETS=TLSTests.
+	@scripts/packages.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
+	@# All of them, also when one has found something.
+	@failed=0; for kind in $(SANITIZERS); do scripts/sanitize.sh $$kind $(TARGETS) || failed=1; done; exit $$failed
+
+.PHONY: soak
+soak: ## Runs real processes for SOAK_SECONDS=3600, in trouble and under load, and sees what grows; writes bench/results/.
+	@scripts/packages.sh $(BUILD_PACKAGES)
+	@scripts/control-plane.sh >/dev/null
+	$(BUILD_RELEASE) --product leasehold
+	$(BUILD_RELEASE) --product leasehold-chaos
+	$(BUILD_RELEASE) --product leasehold-wall-clock
+	@exec .build/release/leasehold-chaos soak \
+	    bench/results/soak-$$(date +%F)-$$(git rev-parse --short=7 HEAD) $(SOAK_SECONDS) '$(SEED)'
 
 .PHONY: rolling
 rolling: ## Measures rolling updates of controllers and webhooks under load: ROLLS=8 ROLLS_FLAGS='--grant-duration 5s'.

@@ -55,7 +55,10 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(
             name: "leasehold-playground", dependencies: ["Support"], path: "Tests/Playground", swiftSettings: settings),
-        .target(name: "CWallClock", path: "Tests/WallClock"),
+        // Loaded into programs that have no sanitizer, whatever the rest is built with.
+        .target(
+            name: "CWallClock", path: "Tests/WallClock",
+            cSettings: [.unsafeFlags(["-fno-sanitize=address,thread"])]),
         .target(
             name: "Chaos", dependencies: ["Election", "HTTP", "Platform", "TLS", "Support"], path: "Tests/Chaos",
             swiftSettings: settings),

@@ -2,6 +2,7 @@
 #pragma once
 #include <malloc.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -14,4 +15,5 @@
 int accept4(int listener, struct sockaddr *address, socklen_t *length, int flags);
 int pipe2(int ends[2], int flags);
 void *memmem(const void *bytes, size_t size, const void *part, size_t part_size);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 int pthread_setname_np(pthread_t thread, const char *name);

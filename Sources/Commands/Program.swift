@@ -1,5 +1,6 @@
 private import Glibc
 private import Platform
+private import TLS
 
 /// The command line: finds the subcommand, parses its flags, runs it and says what went wrong.
 package enum Program {
@@ -18,6 +19,7 @@ package enum Program {
     package static func main() -> Never {
         // Before there is a secret.
         CoreDump.leaveOutMemory()
+        keepOpenSSLUntilTheEnd()
         let called = Called(CommandLine.arguments.first ?? name)
         let arguments = (called == .completion ? [Completion.command] : []) + CommandLine.arguments.dropFirst()
         let holdsSignals = arguments.first.flatMap(command(named:))?.holdsSignals == true

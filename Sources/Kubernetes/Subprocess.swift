@@ -163,6 +163,8 @@ private struct Child: ~Copyable {
         unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, complaint, 2)
+        // libcurl's sockets are not closed by exec, and a program of somebody else's must not have them.
+        unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
         // Whatever this process holds or ignores: the program begins with every signal as usual.
         var attributes = posix_spawnattr_t()

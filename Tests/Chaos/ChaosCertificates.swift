@@ -1,4 +1,5 @@
 private import Election
+private import FoundationEssentials
 private import Platform
 internal import Support
 private import TLS
@@ -8,12 +9,12 @@ struct ChaosCertificates: Sendable {
     /// PEM.
     let authority: [UInt8]
     let authorityFile: String
-    /// Of the webhooks' servers.
-    let chain: String
-    let key: String
+    private let issuer: CertificateAuthority
+    private let validity: Validity
+    /// Of the webhooks' servers: key and certificates in one file, so that who starts while they change finds a pair.
+    let tls: String
     /// Of both ends of the grants.
-    let grantsChain: String
-    let grantsKey: String
+    let grants: String
 
     private static let day = Int64(86_400) * 1_000_000
 
@@ -21,20 +22,24 @@ struct ChaosCertificates: Sendable {
         let now = Reading.now().realtime / 1000
         let validity = Validity(notBefore: now - 2 * Self.day, notAfter: now + 30 * Self.day)
         let authority = try CertificateAuthority.make(commonName: "chaos authority", validity: validity)
+        (issuer, self.validity) = (authority, validity)
         self.authority = Array(try authority.certificate.pem().utf8)
         authorityFile = directory.file("ca.crt")
         try Certificate.write([authority.certificate], to: authorityFile)
-        func issue(_ name: SubjectName, _ purpose: CertificateAuthority.Purpose, _ file: String) throws -> (
-            chain: String, key: String
-        ) {
-            let leaf = try authority.issue(
-                commonName: "leasehold", names: [name], purpose: purpose, validity: validity)
-            let files = (directory.file("\(file).crt"), directory.file("\(file).key"))
-            try leaf.key.write(to: files.1)
-            try Certificate.write(leaf.chain, to: files.0)
-            return files
+        (tls, grants) = (directory.file("tls.pem"), directory.file("grants.pem"))
+        try issue()
+    }
+
+    /// New keys and certificates in place of those in the files.
+    func issue() throws {
+        for (name, purpose, file) in [
+            (SubjectName.ip("127.0.0.1"), CertificateAuthority.Purpose.server, tls),
+            (.dns("leasehold-grants"), .both, grants),
+        ] {
+            let leaf = try issuer.issue(commonName: "leasehold", names: [name], purpose: purpose, validity: validity)
+            try leaf.key.write(to: file + ".new")
+            let key = try String(contentsOfFile: file + ".new", encoding: .utf8)
+            try SecretFile.write(key + leaf.chain.map { try $0.pem() }.joined(), to: file)
         }
-        (chain, key) = try issue(.ip("127.0.0.1"), .server, "tls")
-        (grantsChain, grantsKey) = try issue(.dns("leasehold-grants"), .both, "grants")
     }
 }

@@ -33,6 +33,11 @@ final class ChaosCluster: Sendable {
     struct Site {
         let emulator: GCSEmulator
         let ledger: Ledger
+        /// Of the clusters that share a directory.
+        let fileLedger: Ledger
+        /// Of the first cluster; nil: none has one.
+        let apiServer: ChaosAPIServer?
+        let tellsMetrics: Bool
         let certificates: ChaosCertificates
         let directory: TemporaryDirectory
         /// nil: in `directory`.
@@ -47,6 +52,8 @@ final class ChaosCluster: Sendable {
         let grantProxies = try ports.map { try FaultProxy(to: $0, seed: site.seed ^ UInt64($0)) }
         links = [.store: storeProxies, .grants: grantProxies]
 
+        let apiServer = name == ChaosSettings.clusters[0] ? site.apiServer : nil
+        let namespaces = apiServer?.arguments ?? ChaosSettings.namespaces.flatMap { ["--namespace", $0] }
         let controllers = try Self.replicas.map { replica in
             let process = "\(name)-controller-\(replica)"
             return try ChaosProcess(
@@ -54,20 +61,21 @@ final class ChaosCluster: Sendable {
                 Self.common(name, site) + [
                     "--store", "gs://\(ChaosSettings.bucket)", "--grants-bind-address",
                     "127.0.0.1:\(ports[replica - 1])",
-                ] + ChaosSettings.namespaces.flatMap { ["--namespace", $0] } + ChaosSettings.timing,
+                ] + namespaces + ChaosSettings.timing,
                 environment: [
                     "STORAGE_EMULATOR_HOST": "http://127.0.0.1:\(storeProxies[replica - 1].port)/client/\(process)"
-                ], logs: site.logs, in: site.directory)
+                ].merging(apiServer?.environment ?? [:]) { $1 }, logs: site.logs, tellsMetrics: site.tellsMetrics,
+                in: site.directory)
         }
         let webhooks = try Self.replicas.map { replica in
             let port = try FreePort.any()
             let process = try ChaosProcess(
                 "\(name)-webhook-\(replica)", of: name, .webhook,
                 Self.common(name, site) + [
-                    "--bind-address", "127.0.0.1:\(port)", "--tls-certificate", site.certificates.chain, "--tls-key",
-                    site.certificates.key,
+                    "--bind-address", "127.0.0.1:\(port)", "--tls-certificate", site.certificates.tls, "--tls-key",
+                    site.certificates.tls,
                 ] + grantProxies.flatMap { ["--grants-address", "127.0.0.1:\($0.port)"] }, environment: [:],
-                logs: site.logs, in: site.directory)
+                logs: site.logs, tellsMetrics: site.tellsMetrics, in: site.directory)
             let door = try Door(
                 process.name, of: name, port: port, authority: site.certificates.authority, ledger: site.ledger)
             return (process, door)
@@ -76,11 +84,31 @@ final class ChaosCluster: Sendable {
         doors = webhooks.map(\.1)
     }
 
+    /// One that is a single process, and shares a directory with others of its kind.
+    init(ofFiles name: String, at site: Site) throws {
+        self.name = name
+        links = [:]
+        let port = try FreePort.any()
+        let process = try ChaosProcess(
+            "\(name)-run", of: name, .run,
+            [
+                "--cluster", name, "--state-directory", site.directory.file(name), "--health-probe-bind-address", "0",
+                "--store", "file://\(site.directory.file("store"))", "--bind-address", "127.0.0.1:\(port)",
+                "--tls-certificate", site.certificates.tls, "--tls-key", site.certificates.tls,
+            ] + ChaosSettings.namespaces.flatMap { ["--namespace", $0] } + ChaosSettings.timing, environment: [:],
+            logs: site.logs, tellsMetrics: site.tellsMetrics, in: site.directory)
+        processes = [process]
+        doors = [
+            try Door(
+                process.name, of: name, port: port, authority: site.certificates.authority, ledger: site.fileLedger)
+        ]
+    }
+
     private static func common(_ name: String, _ site: Site) -> [String] {
         [
             "--cluster", name, "--state-directory", site.directory.file(name), "--health-probe-bind-address", "0",
-            "--metrics-bind-address", "0", "--grants-ca-file", site.certificates.authorityFile, "--grants-cert-file",
-            site.certificates.grantsChain, "--grants-key-file", site.certificates.grantsKey,
+            "--grants-ca-file", site.certificates.authorityFile, "--grants-cert-file",
+            site.certificates.grants, "--grants-key-file", site.certificates.grants,
         ]
     }
 
@@ -89,6 +117,7 @@ final class ChaosCluster: Sendable {
         let controllers = processes.filter { $0.role == .controller }
         let webhooks = processes.filter { $0.role == .webhook }
         return switch part {
+        case _ where links.isEmpty: processes
         case .everything: processes
         case .activeController: [controllers.first { $0.name == active } ?? controllers[0]]
         case .controllers: controllers

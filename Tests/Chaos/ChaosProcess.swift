@@ -7,6 +7,8 @@ final class ChaosProcess: Sendable {
     enum Role: String, Hashable, Sendable {
         case controller
         case webhook
+        /// Both in one.
+        case run
     }
 
     private struct State {
@@ -22,6 +24,8 @@ final class ChaosProcess: Sendable {
     let name: String
     let cluster: String
     let role: Role
+    /// Where it tells its metrics; nil: nowhere.
+    let metricsPort: UInt16?
     private let arguments: [String]
     private let environment: [String: String]
     private let clock: WallClock
@@ -33,12 +37,15 @@ final class ChaosProcess: Sendable {
     ///   - logs: a folder for its logs, one a start; nil: `directory`.
     init(
         _ name: String, of cluster: String, _ role: Role, _ arguments: [String], environment: [String: String],
-        logs: String?, in directory: TemporaryDirectory
+        logs: String?, tellsMetrics: Bool = false, in directory: TemporaryDirectory
     ) throws {
         self.name = name
         self.cluster = cluster
         self.role = role
-        self.arguments = [role.rawValue] + arguments
+        metricsPort = tellsMetrics ? try FreePort.any() : nil
+        self.arguments =
+            [role.rawValue] + arguments
+            + ["--metrics-bind-address", metricsPort.map { "127.0.0.1:\($0)" } ?? "0"]
         self.logs = logs
         self.directory = directory
         clock = try WallClock(file: directory.file("\(name).clock"))
@@ -59,6 +66,19 @@ final class ChaosProcess: Sendable {
             state.process = process
             if state.freezes > 0 { process.send(SIGSTOP) }
         }
+    }
+
+    /// The process as it runs now, and the number of its start; nil: it is down, on purpose.
+    var running: (process: ChildProcess, start: Int)? {
+        state.withLock { state in state.process.map { ($0, state.starts) } }
+    }
+
+    /// SIGHUP, by which it reads its certificates again.
+    ///
+    /// Not while it starts: SIGHUP ends a process that does not hold it yet. When its metrics are served, it does.
+    func hangUp() {
+        guard let metricsPort, let process = running?.process, FreePort.isServed(metricsPort) else { return }
+        process.send(SIGHUP)
     }
 
     /// The end of its log, for people.

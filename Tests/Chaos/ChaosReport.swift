@@ -44,10 +44,14 @@ package struct ChaosReport: Sendable {
     let counts: Ledger.Counts
     let violations: (listed: [Ledger.Violation], more: Int)
     let longestStall: Duration
+    /// What each process used, over time; empty: nobody looked.
+    let usage: [Usage]
+    /// How often certificates were made anew.
+    let reloads: Int
 
     init(
         settings: ChaosSettings, start: ContinuousClock.Instant, end: ContinuousClock.Instant, rounds: [Round],
-        ledger: Ledger, stalls: Stalls
+        ledger: Ledger, stalls: Stalls, usage: [Usage] = [], reloads: Int = 0
     ) {
         self.settings = settings
         self.start = start
@@ -59,6 +63,8 @@ package struct ChaosReport: Sendable {
         counts = ledger.counts
         violations = ledger.violations
         longestStall = stalls.longest
+        self.usage = usage
+        self.reloads = reloads
     }
 
     /// Between the admissions of one tenure, and from one tenure to the next.

@@ -11,10 +11,19 @@ package final class ChaosRun: Sendable {
     private let ledger = Ledger()
     private let stalls = Stalls()
     private let clusters: [ChaosCluster]
+    /// Of a soak: those that share a directory.
+    private let fileClusters: [ChaosCluster]
+    private let fileLedger = Ledger(seesStore: false)
+    private let certificates: ChaosCertificates
+    private let samples: Samples
     private let inflictor: Inflictor
     private let start: ContinuousClock.Instant
+    /// How often certificates were made anew.
+    private let reloads = Locked(0)
 
-    package init(_ settings: ChaosSettings) throws {
+    package convenience init(_ settings: ChaosSettings) throws { try self.init(settings, apiServer: nil) }
+
+    init(_ settings: ChaosSettings, apiServer: ChaosAPIServer?) throws {
         self.settings = settings
         // Before anything is timed.
         _ = ContinuousClock.Instant.origin
@@ -26,12 +35,18 @@ package final class ChaosRun: Sendable {
         emulator.watchWrites { [ledger] request, body in
             ledger.addWrite(of: request.object, body, by: request.client)
         }
+        certificates = try ChaosCertificates(in: directory)
         let site = ChaosCluster.Site(
-            emulator: emulator, ledger: ledger, certificates: try ChaosCertificates(in: directory),
-            directory: directory, logs: settings.folder, seed: settings.seed)
+            emulator: emulator, ledger: ledger, fileLedger: fileLedger, apiServer: apiServer,
+            tellsMetrics: settings.soak != nil, certificates: certificates, directory: directory, logs: settings.folder,
+            seed: settings.seed)
         let clusters = try ChaosSettings.clusters.map { try ChaosCluster($0, at: site) }
-        (self.emulator, self.clusters) = (emulator, clusters)
-        inflictor = Inflictor(clusters, emulator, ledger, in: directory) { [settings, start] fault in
+        let fileClusters =
+            settings.soak == nil ? [] : try ChaosSettings.fileClusters.map { try ChaosCluster(ofFiles: $0, at: site) }
+        (self.emulator, self.clusters, self.fileClusters) = (emulator, clusters, fileClusters)
+        samples = Samples(of: (clusters + fileClusters).flatMap(\.processes), since: start)
+        inflictor = Inflictor(clusters + fileClusters, emulator, ledger, apiServer, in: directory) {
+            [settings, start] fault in
             settings.say("\(Self.time(since: start))   \(fault)")
         }
     }
@@ -54,7 +69,8 @@ package final class ChaosRun: Sendable {
 
     private func say(_ text: String) { settings.say("\(Self.time(since: start)) \(text)") }
 
-    private var processes: [ChaosProcess] { clusters.flatMap(\.processes) }
+    private var processes: [ChaosProcess] { (clusters + fileClusters).flatMap(\.processes) }
+    private var doors: [Door] { (clusters + fileClusters).flatMap(\.doors) }
 
     // MARK: - The run
 
@@ -67,7 +83,7 @@ package final class ChaosRun: Sendable {
         do {
             say("seed \(settings.seed): \(clusters.count) clusters start")
             _ = try await recover(from: "the start")
-            var schedule = Schedule(seed: settings.seed)
+            var schedule = Schedule(seed: settings.seed, soak: settings.soak)
             while ContinuousClock.now - start < settings.duration {
                 rounds.append(try await play(schedule.next()))
             }
@@ -78,12 +94,14 @@ package final class ChaosRun: Sendable {
             ledger.report("\(error)")
         }
         let end = ContinuousClock.now
-        for cluster in clusters { for door in cluster.doors { door.stop() } }
+        for door in doors { door.stop() }
         stalls.stop()
         await background.value
         for process in processes { await process.finish() }
+        for violation in fileLedger.violations.listed { ledger.report(violation.text) }
         return ChaosReport(
-            settings: settings, start: start, end: end, rounds: rounds, ledger: ledger, stalls: stalls)
+            settings: settings, start: start, end: end, rounds: rounds, ledger: ledger, stalls: stalls,
+            usage: samples.usage, reloads: reloads.withLock { $0 })
     }
 
     /// All that goes on beside the rounds.
@@ -91,7 +109,22 @@ package final class ChaosRun: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.stalls.run() }
             group.addTask { await self.revive() }
-            for door in clusters.flatMap(\.doors) { group.addTask { await door.run() } }
+            for door in doors { group.addTask { await door.run() } }
+            guard let soak = settings.soak else { return }
+            for door in doors { group.addTask { await door.knock() } }
+            group.addTask { await self.samples.run(every: soak.interval, until: self.stalls) }
+            group.addTask { await self.reload() }
+        }
+    }
+
+    /// New certificates for all, and a SIGHUP for each, by turns, so often that what each costs adds up.
+    private func reload() async {
+        while !stalls.isStopped {
+            try? await Task.sleep(for: .seconds(2), clock: .continuous)
+            do { try certificates.issue() } catch { ledger.report("no new certificates: \(error)") }
+            reloads.withLock { $0 += 1 }
+            try? await Task.sleep(for: .seconds(2), clock: .continuous)
+            for process in processes { process.hangUp() }
         }
     }
 
@@ -132,12 +165,17 @@ package final class ChaosRun: Sendable {
         let start = ContinuousClock.now
         var isLate = false
         while true {
-            let missing = ledger.missing(
-                since: start, namespaces: ChaosSettings.namespaces, clusters: clusters.map(\.name),
-                doors: clusters.flatMap(\.doors).map(\.name))
+            let missing =
+                ledger.missing(
+                    since: start, namespaces: ChaosSettings.namespaces, clusters: clusters.map(\.name),
+                    doors: clusters.flatMap(\.doors).map(\.name))
+                + fileLedger.missing(
+                    since: start, namespaces: fileClusters.isEmpty ? [] : ChaosSettings.namespaces, clusters: [],
+                    doors: fileClusters.flatMap(\.doors).map(\.name))
             let passed = ContinuousClock.now - start
             if missing.isEmpty { return passed }
-            let limit = ChaosSettings.progressMax + stalls.total(since: start)
+            // An API server takes a while to start, and a soak is about something else than time.
+            let limit = ChaosSettings.progressMax * (settings.soak == nil ? 1 : 3) + stalls.total(since: start)
             if !isLate, passed > limit {
                 isLate = true
                 ledger.report(

@@ -6,6 +6,8 @@ package struct ChaosSettings: Sendable {
     package var duration: Duration
     /// Where the reports and the logs go; nil: nowhere.
     package var folder: String?
+    /// Not for breaking things but for seeing what grows: see ``Soak``. nil: chaos.
+    var soak: Soak.Plan?
     /// Takes the progress, a line each.
     package var say: @Sendable (String) -> Void
 
@@ -19,6 +21,8 @@ package struct ChaosSettings: Sendable {
     }
 
     package static let clusters = ["east", "west", "north"]
+    /// Of a soak, beside those: they share a directory, and each is one process.
+    static let fileClusters = ["south", "islands"]
     package static let namespaces = (1...8).map { "n\($0)" }
     static let bucket = "chaos"
 

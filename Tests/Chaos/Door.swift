@@ -52,6 +52,20 @@ final class Door: Sendable {
         }
     }
 
+    /// Asks on a new connection each time, until ``stop()``.
+    func knock() async {
+        var next = 0
+        while !isStopping.withLock({ $0 }) {
+            var request = requests[next % requests.count]
+            next += 1
+            request.headers.append(.init("Connection", "close"))
+            request.timeout = .seconds(10)
+            // What is answered is for the other questions.
+            _ = try? await client.send(request)
+            try? await Task.sleep(for: .milliseconds(200), clock: .continuous)
+        }
+    }
+
     /// Asks until ``stop()``, and then waits for no answer any more.
     func run() async {
         await withDiscardingTaskGroup { group in

@@ -14,9 +14,12 @@ struct Drawing {
         text { font-family: sans-serif; fill: #222; }
         .page { fill: #fff; } .lane { fill: #eee; } .axis { fill: #999; } .fault { fill: #777; } .dot { fill: #0072b2; }
         .dot { fill-opacity: 0.5; } .c0 { fill: #0072b2; } .c1 { fill: #e69f00; } .c2 { fill: #009e73; } .bad { fill: #d00; }
+        .line { fill: none; stroke: #0072b2; stroke-width: 1.3; } .line.bad { fill: none; stroke: #d00; }
+        .line.rest { stroke: #999; }
         @media (prefers-color-scheme: dark) {
           text { fill: #ddd; } .page { fill: #181818; } .lane { fill: #2c2c2c; } .fault { fill: #aaa; }
           .c0, .dot { fill: #56b4e9; } .bad { fill: #ff5050; }
+          .line { stroke: #56b4e9; } .line.bad { fill: none; stroke: #ff5050; }
         }
         """
 
@@ -34,6 +37,12 @@ struct Drawing {
     mutating func dot(x: Double, dy: Double, style: String, title: String) {
         let place = "cx=\"\(Self.number(x))\" cy=\"\(Self.number(height + dy))\" r=\"4\" class=\"\(style)\""
         parts.append(Self.element("circle", place, title))
+    }
+
+    /// Through points whose `dy` counts from where the next line begins.
+    mutating func line(_ points: [(x: Double, dy: Double)], style: String) {
+        let places = points.map { "\(Self.number($0.x)),\(Self.number(height + $0.dy))" }.joined(separator: " ")
+        parts.append("<polyline points=\"\(places)\" class=\"line \(style)\"/>")
     }
 
     mutating func text(_ text: String, x: Double, dy: Double = 14, size: Int = 13) {

@@ -19,6 +19,8 @@ struct Fault: Hashable, Sendable {
         case jump(Part, seconds: Int)
         /// A planned handover to the cluster.
         case transfer(namespace: Int)
+        /// The API server of the first cluster is killed and started again, or stopped in its tracks.
+        case apiServer(isKilled: Bool)
     }
 
     /// Which of a cluster's processes.
@@ -76,6 +78,8 @@ extension Fault {
         case .outage(let outage, let all): "store \(outage.rawValue)\(all ? ", for all" : "")"
         case .jump(let part, _): "clock jump, \(part.rawValue)"
         case .transfer: "planned transfer"
+        case .apiServer(isKilled: true): "API server killed"
+        case .apiServer(isKilled: false): "API server stopped"
         }
     }
 
@@ -93,7 +97,7 @@ extension Fault: CustomStringConvertible {
         let whom =
             switch victim {
             case .leader(let namespace): "the leader of \(ChaosSettings.namespaces[namespace])"
-            case .cluster(let cluster): ChaosSettings.clusters[cluster]
+            case .cluster(let cluster): (ChaosSettings.clusters + ChaosSettings.fileClusters)[cluster]
             }
         let what =
             switch kind {

@@ -18,17 +18,19 @@ final class Inflictor: Sendable {
     private let clusters: [ChaosCluster]
     private let emulator: GCSEmulator
     private let ledger: Ledger
+    private let apiServer: ChaosAPIServer?
     private let directory: TemporaryDirectory
     private let say: @Sendable (String) -> Void
     private let outages = Locked(0)
 
     init(
-        _ clusters: [ChaosCluster], _ emulator: GCSEmulator, _ ledger: Ledger, in directory: TemporaryDirectory,
-        say: @escaping @Sendable (String) -> Void
+        _ clusters: [ChaosCluster], _ emulator: GCSEmulator, _ ledger: Ledger, _ apiServer: ChaosAPIServer? = nil,
+        in directory: TemporaryDirectory, say: @escaping @Sendable (String) -> Void
     ) {
         self.clusters = clusters
         self.emulator = emulator
         self.ledger = ledger
+        self.apiServer = apiServer
         self.directory = directory
         self.say = say
     }
@@ -91,6 +93,8 @@ final class Inflictor: Sendable {
             for process in processes(part, of: victim) { try process.jump(seconds: seconds) }
         case .transfer(let namespace):
             return try await transfer(ChaosSettings.namespaces[namespace], to: victim.name)
+        case .apiServer(let isKilled):
+            try await apiServer?.fail(isKilled: isKilled, for: fault.length)
         }
         return ""
     }

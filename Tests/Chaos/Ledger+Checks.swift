@@ -34,6 +34,7 @@ extension Ledger.State {
 
     /// An admission rests on a lease record that was in the store, and that no other had followed when the question left.
     mutating func check(_ admission: Ledger.Admission) {
+        guard seesStore else { return }
         let landings = landings[admission.namespace] ?? []
         guard
             let claim = landings.firstIndex(where: { $0.holder == admission.cluster && $0.term == admission.term })

@@ -63,6 +63,7 @@ final class Ledger: Sendable {
     }
 
     struct State {
+        var seesStore = true
         /// By namespace, in the order of terms.
         var tenures: [String: [Tenure]] = [:]
         var landings: [String: [Landing]] = [:]
@@ -85,7 +86,12 @@ final class Ledger: Sendable {
         var all: Int { admitted + denied + unanswered }
     }
 
-    private let state = Locked(State())
+    private let state: Locked<State>
+
+    /// - Parameter seesStore: whether it is told of writes; without them admissions are only compared with each other.
+    init(seesStore: Bool = true) {
+        state = Locked(State(seesStore: seesStore))
+    }
 
     // MARK: - What was seen
 

@@ -17,13 +17,24 @@ struct Schedule {
     private var rounds = 0
     /// Single faults that are still to come, so that each kind has its turn.
     private var singles: [Fault.Kind] = []
+    private let soak: Soak.Plan?
+    /// Of a soak, that are still to come.
+    private var gentle: [(Fault.Kind, Fault.Victim)] = []
 
-    init(seed: UInt64) {
+    /// - Parameter soak: nil: chaos.
+    init(seed: UInt64, soak: Soak.Plan? = nil) {
         random = SeededRandom(seed: seed)
+        self.soak = soak
     }
 
     mutating func next() -> Round {
         rounds += 1
+        if let soak {
+            if gentle.isEmpty { gentle = gentleFaults(soak) }
+            let (kind, victim) = gentle.removeLast()
+            let fault = Fault(kind: kind, victim: victim, delay: .zero, length: length())
+            return Round(number: rounds, faults: [fault], calm: .seconds(1))
+        }
         let isStorm = rounds % 3 == 0
         let faults = isStorm ? storm() : [fault(nextSingle(), delay: .zero)]
         return Round(number: rounds, faults: faults, calm: .milliseconds(500 + random.below(2000)))
@@ -43,6 +54,28 @@ struct Schedule {
             for index in singles.indices.reversed() { singles.swapAt(index, random.below(index + 1)) }
         }
         return singles.removeLast()
+    }
+
+    /// Each once: what a process must survive. Only the last cluster's are ended: what the others use is compared over the
+    /// whole run.
+    private mutating func gentleFaults(_ soak: Soak.Plan) -> [(Fault.Kind, Fault.Victim)] {
+        let last = ChaosSettings.clusters.count - 1
+        var faults: [(Fault.Kind, Fault.Victim)] =
+            Fault.Part.allCases.flatMap { [(.kill($0), .cluster(last)), (.leave($0), .cluster(last))] }
+            + ChaosSettings.fileClusters.indices.map { (.freeze(.everything), .cluster(last + 1 + $0)) }
+        let kinds: [Fault.Kind] =
+            Fault.Part.allCases.map { .freeze($0) }
+            + ChaosCluster.Link.allCases.flatMap { link in
+                Fault.Ways.allCases.map { .partition(link, $0) } + [.slow(link), .lossy(link), .reset(link)]
+            }
+            + Fault.Outage.allCases.flatMap { [.outage($0, all: false), .outage($0, all: true)] }
+        faults += kinds.map { ($0, .cluster(random.below(last))) }
+        faults += (0..<6).map { (.transfer(namespace: namespace()), .cluster($0 % ChaosSettings.clusters.count)) }
+        if soak.hasAPIServer {
+            faults += [true, false].map { (.apiServer(isKilled: $0), .cluster(0)) }
+        }
+        for index in faults.indices.reversed() { faults.swapAt(index, random.below(index + 1)) }
+        return faults
     }
 
     /// Two to five faults that overlap, of different victims or the same.

@@ -19,4 +19,19 @@ struct ScheduleTests {
         #expect(Set(labels) == all)
         #expect(all.count > 20)
     }
+
+    @Test func `a soak has faults of every kind but clock jumps, and ends processes of the last cluster only`() {
+        var schedule = Schedule(
+            seed: 1, soak: Soak.Plan(interval: .seconds(1), hasAPIServer: true, tolerance: .long))
+        let faults = (0..<100).flatMap { _ in schedule.next().faults }
+        let ended = faults.filter { fault in
+            switch fault.kind {
+            case .kill, .leave: true
+            default: false
+            }
+        }
+        #expect(ended.count >= 10)
+        #expect(ended.allSatisfy { $0.victim == .cluster(ChaosSettings.clusters.count - 1) })
+        #expect(Set(faults.map(\.label)).count == 42)
+    }
 }

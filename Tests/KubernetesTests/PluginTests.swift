@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Platform
 import Support
 import Testing
@@ -40,6 +41,16 @@ struct PluginTests {
         #expect(credential.token == "t" && credential.identity == nil && credential.expiresAfter == nil)
         let seen = try String(contentsOfFile: files.file("plugin.seen"), encoding: .utf8)
         #expect(seen == "{}|one|two words|e\n")
+    }
+
+    @Test func `the plugin gets none of the files that this process has open`() async throws {
+        // Not closed by exec, as libcurl's sockets are not.
+        let descriptor = unsafe open("/dev/null", O_RDONLY)
+        defer { close(descriptor) }
+        try write(script: #"ls /proc/$$/fd > "$0.seen"; echo '"# + Self.credential(#""token":"t""#) + "'")
+        _ = try await plugin().run()
+        let seen = try String(contentsOfFile: files.file("plugin.seen"), encoding: .utf8).split(separator: "\n")
+        #expect(seen.contains("2") && !seen.contains("\(descriptor)"), "\(descriptor) is among \(seen)")
     }
 
     @Test func `a certificate is as good as a token`() async throws {

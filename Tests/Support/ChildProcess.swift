@@ -1,3 +1,4 @@
+private import CLinux
 private import Dispatch
 private import FoundationEssentials
 private import Glibc
@@ -33,7 +34,7 @@ package final class ChildProcess: Sendable {
         let name = UUID().uuidString
         let launch = Launch(
             arguments: [Self.leash, "--pdeathsig", "KILL", "--", binary] + arguments,
-            environment: environment.map { "\($0)=\($1)" },
+            environment: environment.merging(Self.sanitizerOptions) { given, _ in given }.map { "\($0)=\($1)" },
             input: input == nil ? "/dev/null" : directory.file("\(name).in"), out: directory.file("\(name).out"),
             err: log ?? directory.file("\(name).err"))
         for file in [Self.leash, binary] where !FileManager.default.isExecutableFile(atPath: file) {
@@ -83,6 +84,11 @@ package final class ChildProcess: Sendable {
         send(SIGKILL)
         // Nothing holds up a process that was killed for long.
         end.wait()
+    }
+
+    /// What a sanitizer that this program is built with was told, and is to be told in its children.
+    private static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
+        ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].contains($0.key)
     }
 
     /// util-linux's program that sets what the kernel does when the parent ends and then becomes the program.
@@ -147,6 +153,8 @@ private struct Launch: Sendable {
         unsafe posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         unsafe posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         unsafe posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        // libcurl's sockets are not closed by exec.
+        unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
         // Whatever this thread holds or ignores: a child begins with every signal as usual. And in a process group of its
         // own: a Ctrl-C is for this program, which ends its children in its own order.

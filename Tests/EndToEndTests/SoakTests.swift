@@ -1,0 +1,11 @@
+import Chaos
+import Testing
+
+/// Half a minute of `make soak`, without an API server.
+struct SoakTests {
+    @Test func `under load, faults and reloads no process uses more and more`() async throws {
+        let report = try await Soak.run(ChaosSettings(seed: 8, duration: .seconds(30)), isShort: true)
+        print(report.text)
+        #expect(report.isFlat, "\(report.text)")
+    }
+}
