@@ -30,7 +30,8 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        // Loads libcurl when it is used, so it is not linked: see its header.
+        .target(name: "CCurl"),
         .systemLibrary(name: "CLinux"),
 
         .target(name: "Election", swiftSettings: settings + breakable),
