@@ -82,6 +82,9 @@ test: ## Installs what the tests need and runs all of them.
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+	@echo '== what the release build allocates for a request'
+	@$(BUILD_RELEASE) --product leasehold-bench
+	@.build/release/leasehold-bench allocations Tests/WebhookTests/Fixtures/*.json
 	@echo "== the image's files"
 	@$(MAKE) --no-print-directory image-root
 
@@ -174,11 +177,16 @@ undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what wa
 	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: bench
-bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.
+bench: ## Measures a webhook against nginx, its memory, its start; writes and draws bench/results/.
 	@scripts/packages.sh $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-bench
 	@python3 bench/bench.py
+
+.PHONY: link-order
+link-order: build ## Finds out anew which functions a webhook calls, so that they lie together in memory.
+	@scripts/packages.sh valgrind python3 openssl
+	@python3 bench/link_order.py
 
 .PHONY: lint
 lint: ## Checks the format of the sources.
