@@ -93,6 +93,9 @@ test: ## Installs what the tests need and runs all of them.
 	    echo "== $$target"; \
 	    swift test --skip-build --filter "^$$target" 2>&1 | scripts/test-summary.sh; \
 	done
+	@echo '== what the release build allocates for a request'
+	@$(BUILD_RELEASE) --product leasehold-bench
+	@.build/release/leasehold-bench allocations Tests/WebhookTests/Fixtures/*.json
 	@echo "== the image's files"
 	@$(MAKE) --no-print-directory image-root
 
@@ -202,7 +205,7 @@ undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what wa
 	$(KUBECTL) kustomize config/default | $(KUBECTL) delete --ignore-not-found -f -
 
 .PHONY: bench
-bench: ## Measures admissions against nginx, the scanner and the start; writes bench/results/.
+bench: ## Measures a webhook against nginx, its memory, its start; writes and draws bench/results/.
 	@scripts/packages.sh $(BUILD_PACKAGES) $(BENCH_PACKAGES)
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-bench
@@ -234,6 +237,11 @@ scale: ## Measures what 10 to 10,000 namespaces cost, with real API servers; wri
 	$(BUILD_RELEASE) --product leasehold
 	$(BUILD_RELEASE) --product leasehold-scale
 	@exec .build/release/leasehold-scale "bench/results/scale-$$(date +%F)-$$(git rev-parse --short HEAD)" $(SIZES)
+
+.PHONY: link-order
+link-order: build ## Finds out anew which functions a webhook calls, so that they lie together in memory.
+	@scripts/packages.sh valgrind python3 openssl
+	@python3 bench/link_order.py
 
 .PHONY: lint
 lint: ## Checks the format of the sources.

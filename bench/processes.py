@@ -1,4 +1,4 @@
-"""The servers that are compared, wrk, and how much processor time they took."""
+"""The servers that are compared, what loads them, and how much processor time and memory they took."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,6 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 LIBC = ctypes.CDLL(None, use_errno=True)
-CONNECTIONS = 25
 
 
 class Failure(Exception):
@@ -181,31 +180,14 @@ class Identity:
 
 
 class Leasehold(Server):
-    """`leasehold run` on a file store of its own, alone: it leads its namespace."""
+    """A process of Leasehold's, with its pages."""
 
-    name = "leasehold"
-
-    def __init__(
-        self,
-        binary: pathlib.Path,
-        directory: pathlib.Path,
-        namespace: str,
-        processors: set[int],
-        identity: Identity | None = None,
-    ):
+    def __init__(self, directory: pathlib.Path, arguments: list[str], processors: set[int]):
         directory.mkdir()
-        self.port, self.health_port, self.metrics_port = free_ports(3)
-        arguments = [str(binary), "run", "--cluster", "bench", "--namespace", namespace, "--threads", "1"]
-        arguments += ["--state-directory", str(directory / "state"), "--lease-duration", "60"]
-        arguments += ["--bind-address", f"127.0.0.1:{self.port}"]
-        arguments += ["--health-probe-bind-address", f"127.0.0.1:{self.health_port}"]
+        self.health_port, self.metrics_port = free_ports(2)
+        arguments += ["--cluster", "bench", "--health-probe-bind-address", f"127.0.0.1:{self.health_port}"]
         arguments += ["--metrics-bind-address", f"127.0.0.1:{self.metrics_port}"]
-        if identity is not None:
-            arguments += ["--tls-certificate", str(identity.certificate), "--tls-key", str(identity.key)]
         super().__init__(directory, arguments, processors)
-
-    def path(self, size: int) -> str:
-        return "/validate"
 
     def get(self, port: int, path: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -219,6 +201,57 @@ class Leasehold(Server):
 
     def is_ready(self) -> bool:
         return self.get(self.health_port, "/readyz")[0] == 200
+
+    def sample(self, name: str) -> float | None:
+        """The value of the first sample of this name (with labels, if it begins with them); None: there is none."""
+        for line in self.get(self.metrics_port, "/metrics")[1].decode().splitlines():
+            if line.startswith(name):
+                return float(line.split()[-1])
+        return None
+
+
+class Controller(Leasehold):
+    """`leasehold controller` on a file store of its own, alone: it leads its namespaces, and grants so."""
+
+    name = "leasehold controller"
+
+    def __init__(
+        self, binary: pathlib.Path, directory: pathlib.Path, namespaces: list[str], processors: set[int]
+    ):
+        (self.port,) = free_ports(1)
+        self.state = directory / "state"
+        # A machine that is busy beside this must not make grants end: denials are not what is measured.
+        arguments = [str(binary), "controller", "--lease-duration", "60", "--grant-duration", "20s"]
+        arguments += ["--state-directory", str(self.state)]
+        arguments += ["--store", (directory / "store").as_uri(), "--grants-bind-address", f"127.0.0.1:{self.port}"]
+        arguments += [part for namespace in namespaces for part in ("--namespace", namespace)]
+        super().__init__(directory, arguments, processors)
+
+
+class Webhook(Leasehold):
+    """`leasehold webhook` with one event loop, by the grants of a controller on this machine."""
+
+    name = "leasehold"
+
+    def __init__(
+        self,
+        binary: pathlib.Path,
+        directory: pathlib.Path,
+        controller: Controller,
+        processors: set[int],
+        identity: Identity | None = None,
+        under: list[str] = [],
+    ):
+        """`under`: what runs it, such as valgrind with its arguments."""
+        (self.port,) = free_ports(1)
+        arguments = [*under, str(binary), "webhook", "--threads", "1", "--grants-address", f"127.0.0.1:{controller.port}"]
+        arguments += ["--state-directory", str(controller.state), "--bind-address", f"127.0.0.1:{self.port}"]
+        if identity is not None:
+            arguments += ["--tls-certificate", str(identity.certificate), "--tls-key", str(identity.key)]
+        super().__init__(directory, arguments, processors)
+
+    def path(self, size: int) -> str:
+        return "/validate"
 
     def allows(self, review: bytes) -> bool:
         return json.loads(self.post("/validate", review))["response"]["allowed"]
@@ -290,11 +323,11 @@ class Slice:
 
     @staticmethod
     def measure(
-        server: Server, review: pathlib.Path, connection: str, seconds: int, processors: set[int]
+        server: Server, review: pathlib.Path, connections: int, connection: str, seconds: int, processors: set[int]
     ) -> "Slice":
         """Lets wrk load `server` for some seconds. `connection` is "keep-alive", or "close" for a new one each time."""
         url = f"https://127.0.0.1:{server.port}{server.path(review.stat().st_size)}"
-        arguments = [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
+        arguments = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
         arguments += ["-s", str(HERE / "load.lua"), url, "--", str(review), connection]
         before = server.cpu_seconds()
         wrk = start(arguments, processors, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -319,3 +352,31 @@ class Slice:
         if errors:
             raise Failure(f"wrk against {server.name}: {result['requests']} requests, {errors} errors")
         return Slice(cpu_seconds=used, resident_bytes_max=most.resident, own_bytes_max=most.own, **result)
+
+
+@dataclasses.dataclass
+class Tail:
+    """How long requests took that came at a fixed rate, in microseconds since each was due."""
+
+    requests: int
+    rate: float
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    p999_us: float
+    max_us: float
+    # How much later than due the generator itself sent a request although it had a free connection.
+    late_p99_us: float
+
+    @staticmethod
+    def measure(
+        generator: pathlib.Path, server: Server, review: pathlib.Path, identity: Identity, connections: int, rate: float,
+        seconds: int, seed: int, processors: set[int],
+    ) -> "Tail":
+        arguments = [str(generator), "load", str(server.port), server.path(review.stat().st_size), str(review)]
+        arguments += [str(identity.certificate), str(connections), str(rate), str(seconds), str(seed)]
+        load = start(arguments, processors, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        output, errors = load.communicate()
+        if load.returncode != 0:
+            raise Failure(f"load on {server.name}: {errors.strip()}")
+        return Tail(**json.loads(output))

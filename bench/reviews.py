@@ -4,17 +4,20 @@ import copy
 import json
 import pathlib
 
-FIXTURE = (
-    pathlib.Path(__file__).parent.parent / "Tests" / "WebhookTests" / "Fixtures" / "01-create-guestbooks.json"
-)
+FIXTURES = pathlib.Path(__file__).parent.parent / "Tests" / "WebhookTests" / "Fixtures"
 NAMESPACE = "team-a"
 
 
-def small() -> bytes:
-    """As the API server sent it, 1.5 KB."""
-    review = FIXTURE.read_bytes()
+def captured() -> list[pathlib.Path]:
+    """All that a real API server sent."""
+    return sorted(FIXTURES.glob("*.json"))
+
+
+def small(namespace: str = NAMESPACE) -> bytes:
+    """As the API server sent it, 1.5 KB; or the same for another namespace."""
+    review = (FIXTURES / "01-create-guestbooks.json").read_bytes()
     assert json.loads(review)["request"]["namespace"] == NAMESPACE
-    return review
+    return review.replace(NAMESPACE.encode(), namespace.encode())
 
 
 def padded(size: int) -> bytes:

@@ -22,9 +22,12 @@ ln -s usr/lib64 "$root/lib64"
 chmod 1777 "$root/tmp"
 strip -o "$root/usr/local/bin/leasehold" "$binary"
 
-# What the loader finds, itself included, each under the name by which it is asked for. The C library resolves names
-# without further modules (since 2.34), and nothing else of these is loaded later.
-libraries=$(ldd "$binary")
+# What the loader finds, itself included, each under the name by which it is asked for; and libcurl, which the binary loads
+# when it uses it, with what that needs. The C library resolves names without further modules (since 2.34), and nothing else
+# of these is loaded later.
+curl=$(PATH=$PATH:/sbin ldconfig -p | awk '$1 == "libcurl.so.4" { print $NF; exit }')
+[[ -n $curl ]] || fail "libcurl.so.4 is not installed; apt-get install libcurl4"
+libraries=$(ldd "$binary" "$curl")$'\n'"libcurl.so.4 => $curl"
 [[ $libraries != *'not found'* ]] || fail "$binary needs libraries that are not there: $(grep 'not found' <<<"$libraries")"
 files=()
 while read -r library; do
@@ -32,7 +35,7 @@ while read -r library; do
     mkdir -p "$root$directory"
     cp -L "$library" "$root$directory/"
     files+=("$(realpath "$library")")
-done < <(awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }' <<<"$libraries")
+done < <(awk '$2 == "=>" { print $3 } $1 ~ /^\// && $1 !~ /:$/ { print $1 }' <<<"$libraries" | sort -u)
 
 # Debian's authorities, and not those that somebody has added to this machine.
 cat /usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt"

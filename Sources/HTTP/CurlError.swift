@@ -9,6 +9,6 @@ struct CurlError: Error, Equatable {
     /// - Parameter text: libcurl's text on this occasion; empty: the one that goes with the code.
     init(_ code: CURLcode, text: String = "") {
         self.code = code
-        self.text = unsafe text.isEmpty ? String(cString: curl_easy_strerror(code)) : text
+        self.text = unsafe text.isEmpty ? String(cString: shim_easy_strerror(code)) : text
     }
 }

@@ -14,7 +14,7 @@ internal import CCurl
     ///   - headers: as libcurl reads them: `Name: value`, `Name;` with an empty value, `Name:` not to be sent.
     ///   - connectTo: where to connect in place of the URL's host (CURLOPT_CONNECT_TO(3)).
     init(headers: [String], connectTo: String?) throws(CurlError) {
-        guard let raw = unsafe curl_easy_init() else { throw CurlError(CURLE_FAILED_INIT) }
+        guard let raw = unsafe shim_easy_init() else { throw CurlError(CURLE_FAILED_INIT) }
         unsafe self.raw = raw
         unsafe errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -30,9 +30,9 @@ internal import CCurl
     }
 
     deinit {
-        unsafe curl_easy_cleanup(raw)
-        unsafe curl_slist_free_all(headers)
-        unsafe curl_slist_free_all(connectTo)
+        unsafe shim_easy_cleanup(raw)
+        unsafe shim_slist_free_all(headers)
+        unsafe shim_slist_free_all(connectTo)
         unsafe errorText.deallocate()
     }
 
@@ -69,7 +69,7 @@ internal import CCurl
 
     /// Goes on after a callback has paused the transfer; may call back at once.
     func resume() throws(CurlError) {
-        try check(unsafe curl_easy_pause(raw, CURLPAUSE_CONT))
+        try check(unsafe shim_easy_pause(raw, CURLPAUSE_CONT))
     }
 
     func number(_ info: CURLINFO) -> Int {
@@ -97,8 +97,8 @@ internal import CCurl
     private static func list(_ lines: [String]) -> UnsafeMutablePointer<curl_slist>? {
         var list: UnsafeMutablePointer<curl_slist>?
         for line in lines {
-            guard let longer = unsafe curl_slist_append(list, line) else {
-                unsafe curl_slist_free_all(list)
+            guard let longer = unsafe shim_slist_append(list, line) else {
+                unsafe shim_slist_free_all(list)
                 return nil
             }
             unsafe list = longer

@@ -37,27 +37,27 @@ struct Target {
     private let raw: OpaquePointer
 
     init(_ url: String) throws(CurlError) {
-        guard let raw = unsafe curl_url() else { throw CurlError(CURLE_OUT_OF_MEMORY) }
+        guard let raw = unsafe shim_url() else { throw CurlError(CURLE_OUT_OF_MEMORY) }
         unsafe self.raw = raw
         try set(CURLUPART_URL, url)
     }
 
-    deinit { unsafe curl_url_cleanup(raw) }
+    deinit { unsafe shim_url_cleanup(raw) }
 
     func set(_ part: CURLUPart, _ text: String) throws(CurlError) {
-        try Self.check(unsafe curl_url_set(raw, part, text, 0))
+        try Self.check(unsafe shim_url_set(raw, part, text, 0))
     }
 
     func part(_ part: CURLUPart) throws(CurlError) -> String {
         var text: UnsafeMutablePointer<CChar>?
-        try Self.check(unsafe curl_url_get(raw, part, &text, 0))
-        defer { unsafe curl_free(text) }
+        try Self.check(unsafe shim_url_get(raw, part, &text, 0))
+        defer { unsafe shim_free(text) }
         return unsafe String(cString: text!)
     }
 
     private static func check(_ code: CURLUcode) throws(CurlError) {
         guard code == CURLUE_OK else {
-            throw CurlError(CURLE_URL_MALFORMAT, text: unsafe String(cString: curl_url_strerror(code)))
+            throw CurlError(CURLE_URL_MALFORMAT, text: unsafe String(cString: shim_url_strerror(code)))
         }
     }
 }

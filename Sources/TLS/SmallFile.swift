@@ -2,12 +2,12 @@ private import COpenSSL
 private import Glibc
 
 /// Certificate and key files: read whole, written whole.
-enum SmallFile {
+package enum SmallFile {
     /// Beyond this a file is refused. A Kubernetes Secret or ConfigMap holds at most 1 MiB.
     static let bytesMax = 1 << 20
 
     /// What changes when a file is written, replaced, or reached through a symbolic link that now points elsewhere.
-    struct Stamp: Equatable {
+    package struct Stamp: Equatable, Sendable {
         var device: UInt
         var inode: UInt
         var size: Int
@@ -16,7 +16,7 @@ enum SmallFile {
     }
 
     /// The stamp of the file that `path` leads to now, or nil when there is none.
-    static func stamp(of path: String) -> Stamp? {
+    package static func stamp(of path: String) -> Stamp? {
         var info = stat()
         guard unsafe stat(path, &info) == 0 else { return nil }
         return Stamp(

@@ -1,55 +1,40 @@
 private import Glibc
-private import Webhook
 
-/// Measures how fast AdmissionReviews are scanned, for `make bench`; not shipped.
+/// What `make bench` measures in a process of its own; not shipped. Each subcommand prints one JSON object.
 ///
-/// `leasehold-bench FILE` scans the AdmissionReview in FILE again and again and prints one JSON object: its size in bytes
-/// and the rate of each run in GB/s (10^9 bytes a second). Rates count the thread's own CPU time, so that what else
-/// the machine does is not measured.
+///     leasehold-bench scan FILE
+///     leasehold-bench load PORT PATH FILE CERTIFICATE CONNECTIONS RATE SECONDS SEED
+///     leasehold-bench allocations FILE...
 @main enum Main {
-    private static let runs = 21
-    /// Long enough that the clock's cost and resolution do not matter.
-    private static let nanosecondsPerRun = 20_000_000
-
     static func main() {
-        guard CommandLine.arguments.count == 2 else { fail("usage: leasehold-bench FILE", status: 2) }
-        let path = CommandLine.arguments[1]
-        let review = contents(of: path)
-        var scanner = AdmissionScanner()
-        let warmUp = unsafe review.withUnsafeBytes { unsafe time(&scanner, $0, path, times: 1) }
-        let times = max(1, nanosecondsPerRun / max(1, warmUp))
-        var rates: [Double] = []
-        for _ in 0..<runs {
-            let nanoseconds = unsafe review.withUnsafeBytes { unsafe time(&scanner, $0, path, times: times) }
-            rates.append(Double(review.count * times) / Double(nanoseconds))
-        }
-        print(#"{"bytes": \#(review.count), "gigabytes_per_second": \#(rates)}"#)
-    }
-
-    /// - Returns: the CPU time in nanoseconds that `times` scans took, at least 1.
-    private static func time(
-        _ scanner: inout AdmissionScanner, _ review: UnsafeRawBufferPointer, _ path: String, times: Int
-    ) -> Int {
-        let start = threadCPUTime()
-        for _ in 0..<times {
-            do throws(ScanError) {
-                try unsafe scanner.scan(review)
-            } catch {
-                fail("cannot measure with \(path): \(error)", status: 1)
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        do {
+            switch arguments.first {
+            case "scan" where arguments.count == 2:
+                try ScannerRate.measure(path: arguments[1])
+            case "load" where arguments.count == 9:
+                guard let port = UInt16(arguments[1]), let connections = Int(arguments[5]), connections > 0,
+                    let rate = Double(arguments[6]), rate > 0, let seconds = Double(arguments[7]), seconds > 0,
+                    let seed = UInt64(arguments[8])
+                else { throw Failure("PORT, CONNECTIONS, RATE, SECONDS and SEED are numbers") }
+                let load = try Load(
+                    port: port, path: arguments[2], body: contents(of: arguments[3]), certificate: arguments[4],
+                    connections: connections)
+                try load.run(rate: rate, seconds: seconds, seed: seed)
+            case "allocations" where arguments.count >= 2:
+                try Allocations.count(try arguments.dropFirst().map(contents))
+            default:
+                throw Failure("usage: leasehold-bench scan FILE, load PORT PATH FILE ..., or allocations FILE...")
             }
+        } catch {
+            let line = "leasehold-bench: \(error)\n"
+            _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
+            exit(1)
         }
-        return max(1, threadCPUTime() - start)
     }
 
-    private static func threadCPUTime() -> Int {
-        var time = timespec()
-        let failed = unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        precondition(failed == 0, "clock_gettime refused CLOCK_THREAD_CPUTIME_ID")
-        return time.tv_sec * 1_000_000_000 + time.tv_nsec
-    }
-
-    private static func contents(of path: String) -> [UInt8] {
-        guard let file = unsafe fopen(path, "r") else { fail("cannot open \(path): \(lastError())", status: 1) }
+    static func contents(of path: String) throws(Failure) -> [UInt8] {
+        guard let file = unsafe fopen(path, "r") else { throw Failure("cannot open \(path): \(Failure.last())") }
         defer { unsafe fclose(file) }
         var contents: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 * 1024)
@@ -58,15 +43,16 @@ private import Webhook
             contents.append(contentsOf: chunk[..<count])
             if count < chunk.count { break }
         }
-        guard unsafe ferror(file) == 0 else { fail("cannot read \(path): \(lastError())", status: 1) }
+        guard unsafe ferror(file) == 0 else { throw Failure("cannot read \(path): \(Failure.last())") }
         return contents
     }
+}
 
-    private static func lastError() -> String { unsafe String(cString: strerror(errno)) }
+/// Why nothing was measured.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
 
-    private static func fail(_ message: String, status: Int32) -> Never {
-        let line = "leasehold-bench: \(message)\n"
-        _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
-        exit(status)
-    }
+    init(_ description: String) { self.description = description }
+
+    static func last() -> String { unsafe String(cString: strerror(errno)) }
 }

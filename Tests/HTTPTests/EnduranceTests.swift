@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import HTTP
 import Platform
+import Support
 import Testing
 
 /// Each in a process of its own: they count what the whole process has.

@@ -1,5 +1,6 @@
 import HTTP
 import Platform
+import Support
 import Testing
 
 @Suite(.timeLimit(.minutes(5)))

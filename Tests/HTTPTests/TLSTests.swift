@@ -1,5 +1,6 @@
 import HTTP
 import Platform
+import Support
 import TLS
 import Testing
 

@@ -55,9 +55,13 @@ struct BufferPool {
     }
 
     /// Frees the large spares that were not needed since the last call. To be called once a second.
-    mutating func trim() {
-        for buffer in large.prefix(idle) { largeBytes -= buffer.capacity }
-        large.removeFirst(idle)
+    ///
+    /// - Returns: how many those were.
+    mutating func trim() -> Int {
+        let count = idle
+        for buffer in large.prefix(count) { largeBytes -= buffer.capacity }
+        large.removeFirst(count)
         idle = large.count
+        return count
     }
 }

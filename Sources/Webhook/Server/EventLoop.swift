@@ -20,6 +20,8 @@ final class EventLoop {
     /// How long to leave clients waiting after none could be accepted.
     private static let acceptPauseMilliseconds: Int64 = 100
     private static let trimMilliseconds: Int64 = 1000
+    /// So many connections are worth a look at what their ends have left: OpenSSL takes 17 KB or more for each.
+    private static let closesPerTrim = 64
 
     private var thread = pthread_self()
     private let bench: Workbench
@@ -42,6 +44,8 @@ final class EventLoop {
     /// Where accepting may go on, while it pauses.
     private var acceptResumes: Int64?
     private var nextTrim: Int64 = 0
+    /// How many connections have been closed since free memory was last given back.
+    private var closes = 0
 
     /// - Parameter makeContext: the TLS context for a new connection; nil for a plain server.
     init(
@@ -83,7 +87,7 @@ final class EventLoop {
         guard unfinished.isEmpty else { return 0 }
         var next = bench.timeouts.next ?? .max
         if let acceptResumes { next = min(next, acceptResumes) }
-        if bench.pool.hasLarge || bench.notices.isWaiting { next = min(next, nextTrim) }
+        if bench.pool.hasLarge || closes >= Self.closesPerTrim || bench.notices.isWaiting { next = min(next, nextTrim) }
         if bench.isStopping { next = min(next, orders.deadline) }
         return next == .max ? -1 : Int32(clamping: max(0, next - bench.now))
     }
@@ -130,7 +134,11 @@ final class EventLoop {
 
     private func trim() {
         guard bench.now >= nextTrim else { return }
-        bench.pool.trim()
+        // malloc(3) by itself would keep what lies free between what is in use, which is most of it after a burst.
+        if bench.pool.trim() > 0 || closes >= Self.closesPerTrim {
+            malloc_trim(0)
+            closes = 0
+        }
         if bench.notices.isWaiting { bench.notices.advance() }
         nextTrim = bench.now + Self.trimMilliseconds
     }
@@ -215,6 +223,7 @@ final class EventLoop {
         if let connection = places[index].connection {
             connection.finish(at: bench)
             open -= 1
+            closes += 1
         }
         places[index].connection = nil
         places[index].generation &+= 1

@@ -72,6 +72,41 @@ struct GrantProcessTests {
         await end(webhooks + [second])
     }
 
+    @Test func `a webhook has no libcurl in memory, since that and what it loads would be a fifth of it`() async throws
+    {
+        let webhook = try Replica.webhook(ports: ports, in: directory)
+        try await webhook.waitUntilStarted("admissions")
+        let first = try await controller(0)
+        try await eventually("it admits") { try webhook.admits() }
+        let mapped = try String(contentsOfFile: "/proc/\(webhook.process.pid)/maps", encoding: .utf8)
+        #expect(mapped.contains("/libssl.so") && !mapped.contains("/libcurl"))
+        await end([webhook, first])
+    }
+
+    @Test func `what many connections took goes back to the system when they have gone`() async throws {
+        let webhook = try Replica.webhook(ports: ports, in: directory, ["--threads", "1"])
+        try await webhook.waitUntilStarted("admissions")
+        let client = try webhook.client()
+        // Whatever the first ones make once and for all.
+        for _ in 0..<3 { _ = try webhook.answer() }
+        let before = try ownMemory(of: webhook)
+        var sessions = try (0..<300).map { _ in try client.open() }
+        let most = try ownMemory(of: webhook)
+        #expect(most - before > 3_000_000)
+        sessions.removeAll()
+        try await eventually("most of it goes back") {
+            try ownMemory(of: webhook) - before < (most - before) / 3
+        }
+        await end([webhook])
+    }
+
+    /// In bytes, without pages of files.
+    private func ownMemory(of replica: Replica) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(replica.process.pid)/status", encoding: .utf8)
+        let match = try #require(status.firstMatch(of: /RssAnon:\s+(\d+) kB/))
+        return try 1024 * #require(Int(match.1))
+    }
+
     @Test func `a handover to the standby is followed by the webhook`() async throws {
         let active = try await controller(0)
         try await active.waitUntilItSays("Leads team-a")

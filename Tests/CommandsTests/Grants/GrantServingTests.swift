@@ -114,13 +114,13 @@ struct GrantServingTests {
 
     @Test func `a question that cannot be read gets 400 and why, another path 404`() async throws {
         let server = try serve()
-        let client = try GrantCredentials(files("webhook", [], .client)).client
+        let asking = try asking(files("webhook", [], .client))
+        let endpoint = try #require(GrantAddress("\(server.address)"))
         for (suffix, status, text) in [
             ("/v1/grants?x=1", 400, "the query is not incarnation=I&revision=N, nor empty\n"),
             ("/validate", 404, "Nothing is served at this path.\n"),
         ] {
-            let answer = try await client.send(
-                HTTPRequest(.get, "https://\(server.address)\(suffix)", timeout: .seconds(60)))
+            let answer = try await asking.get(suffix, from: endpoint, timeout: .seconds(60))
             #expect(answer.status == status)
             #expect(String(decoding: answer.body, as: UTF8.self) == text)
         }

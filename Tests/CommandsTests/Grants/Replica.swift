@@ -57,12 +57,16 @@ struct Replica {
 
     /// The answer of the webhook of `cluster` to a service account's write in team-a.
     func answer(cluster: String = "east") throws -> String {
-        let client = AdmissionClient(
-            port: try #require(process.port("admissions")),
-            authority: "\(directory.path)/clusters/\(cluster)/tls/ca.crt")
-        let (status, body) = try client.post(Cluster.review())
+        let (status, body) = try client(cluster: cluster).post(Cluster.review())
         #expect(status == 200)
         return body
+    }
+
+    /// A client of the webhook of `cluster`.
+    func client(cluster: String = "east") throws -> AdmissionClient {
+        AdmissionClient(
+            port: try #require(process.port("admissions")),
+            authority: "\(directory.path)/clusters/\(cluster)/tls/ca.crt")
     }
 
     func admits() throws -> Bool { try answer().contains(#""allowed":true"#) }

@@ -1,26 +1,27 @@
-import Dispatch
-import Glibc
-import Platform
-import TLS
+private import CLinux
+private import Dispatch
+private import Glibc
+internal import Platform
+package import TLS
 
 /// A server on 127.0.0.1 that does with each connection what the test says, on a thread of its own.
 ///
 /// To be stopped by the test that makes it: a reference alone may be gone before the request has been answered.
-final class ScriptedServer: Sendable {
-    typealias Script = @Sendable (ServerConnection) throws -> Void
+package final class ScriptedServer: Sendable {
+    package typealias Script = @Sendable (ServerConnection) throws -> Void
 
     private struct State {
         var connections: [ServerConnection] = []
         var isStopped = false
     }
 
-    let port: UInt16
+    package let port: UInt16
     private let listener: Int32
     private let state = Locked(State())
     private let threads = DispatchGroup()
 
     /// - Parameter tls: nil: plain HTTP.
-    init(tls: ServerContext? = nil, _ script: @escaping Script) throws {
+    package init(tls: ServerContext? = nil, _ script: @escaping Script) throws {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -39,15 +40,15 @@ final class ScriptedServer: Sendable {
     }
 
     /// The URL of `path` at this server.
-    func url(_ path: String = "/", scheme: String = "http", host: String = "127.0.0.1") -> String {
+    package func url(_ path: String = "/", scheme: String = "http", host: String = "127.0.0.1") -> String {
         "\(scheme)://\(host):\(port)\(path)"
     }
 
     /// How many connections have come in.
-    var connectionCount: Int { state.withLock { $0.connections.count } }
+    package var connectionCount: Int { state.withLock { $0.connections.count } }
 
     /// Breaks all connections, and waits until the scripts have ended.
-    func stop() {
+    package func stop() {
         let (isFirst, connections) = state.withLock { state in
             defer { state.isStopped = true }
             return (!state.isStopped, state.connections)
@@ -111,26 +112,4 @@ private func startThread(_ body: @escaping @Sendable () -> Void) {
         }, argument)
     precondition(failed == 0, "pthread_create: \(failed)")
     pthread_detach(thread)
-}
-
-/// Something that happens once, for which tasks and threads wait.
-final class Event: Sendable {
-    private let semaphore = DispatchSemaphore(value: 0)
-    private let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-
-    func happen() {
-        semaphore.signal()
-        continuation.finish()
-    }
-
-    /// Waits in a task.
-    func happened() async {
-        for await _ in stream {}
-    }
-
-    /// Waits on a thread of a server.
-    func wait() {
-        semaphore.wait()
-        semaphore.signal()
-    }
 }

@@ -1,16 +1,17 @@
-import Glibc
-import Platform
-import TLS
+private import CLinux
+private import Glibc
+internal import Platform
+package import TLS
 
 /// The server's end of one connection. Used by its thread; ``abort()`` by any.
-final class ServerConnection: @unchecked Sendable {
-    struct Closed: Error {}
+package final class ServerConnection: @unchecked Sendable {
+    package struct Closed: Error {}
 
     /// A request as it came.
-    struct Request {
-        var head: String
-        var body: [UInt8]
-        var line: Substring { head.prefix { $0 != "\r\n" } }
+    package struct Request {
+        package var head: String
+        package var body: [UInt8]
+        package var line: Substring { head.prefix { $0 != "\r\n" } }
     }
 
     // The thread of the connection uses all of this alone, but for the number of the socket under its lock.
@@ -26,17 +27,17 @@ final class ServerConnection: @unchecked Sendable {
     }
 
     /// The name of the client, if it has proved one.
-    var clientName: String? { tls?.peerCertificate?.subject }
+    package var clientName: String? { tls?.peerCertificate?.subject }
 
     /// Breaks the connection, from another thread.
-    func abort() {
+    package func abort() {
         isOpen.withLock { isOpen in
             if isOpen { shutdown(socket, Int32(SHUT_RDWR)) }
         }
     }
 
     /// Closes the connection as the last thing.
-    func finish() {
+    package func finish() {
         _ = tls?.shutdown()
         tls = nil
         isOpen.withLock { isOpen in
@@ -51,7 +52,7 @@ final class ServerConnection: @unchecked Sendable {
     }
 
     /// Goes over to TLS, as after a CONNECT.
-    func startTLS(_ context: ServerContext) throws {
+    package func startTLS(_ context: ServerContext) throws {
         var connection = try TLSConnection(context, descriptor: socket)
         while true {
             switch connection.handshake() {
@@ -66,13 +67,13 @@ final class ServerConnection: @unchecked Sendable {
     }
 
     /// What comes first, whatever it is.
-    func firstBytes() throws -> [UInt8] {
+    package func firstBytes() throws -> [UInt8] {
         try receive()
         return received
     }
 
     /// - Throws: when the client has closed the connection.
-    func request() throws -> Request {
+    package func request() throws -> Request {
         let end = Array("\r\n\r\n".utf8)
         while true {
             if let range = received.firstRange(of: end) {
@@ -89,33 +90,33 @@ final class ServerConnection: @unchecked Sendable {
     }
 
     /// Answers with a whole body.
-    func respond(_ status: String = "200 OK", _ headers: [String] = [], body: String = "") throws {
+    package func respond(_ status: String = "200 OK", _ headers: [String] = [], body: String = "") throws {
         let lines = ["HTTP/1.1 \(status)", "Content-Length: \(body.utf8.count)"] + headers
         try send(lines.map { "\($0)\r\n" }.joined() + "\r\n" + body)
     }
 
     /// Begins an answer without an announced end.
-    func respondInPieces(_ status: String = "200 OK", _ headers: [String] = []) throws {
+    package func respondInPieces(_ status: String = "200 OK", _ headers: [String] = []) throws {
         try send("HTTP/1.1 \(status)\r\nTransfer-Encoding: chunked\r\n\(headers.map { "\($0)\r\n" }.joined())\r\n")
     }
 
     /// One piece; an empty one ends the answer.
-    func sendPiece(_ text: String) throws {
+    package func sendPiece(_ text: String) throws {
         try send("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
     }
 
-    func send(_ text: String) throws {
+    package func send(_ text: String) throws {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty { bytes = bytes.dropFirst(try sendSome(bytes)) }
     }
 
     /// Waits until the client closes the connection. Whatever it sends is dropped.
-    func waitForClose() {
+    package func waitForClose() {
         while (try? receive()) != nil { received = [] }
     }
 
     /// Whether the connection takes bytes within a fifth of a second. A slow machine may say no for a while.
-    var isWritable: Bool {
+    package var isWritable: Bool {
         var entry = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
         return unsafe poll(&entry, 1, 200) == 1
     }
