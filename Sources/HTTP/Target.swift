@@ -37,6 +37,7 @@ struct Target {
     private let raw: OpaquePointer
 
     init(_ url: String) throws(CurlError) {
+        try CurlLibrary.shared.get()
         guard let raw = unsafe shim_url() else { throw CurlError(CURLE_OUT_OF_MEMORY) }
         unsafe self.raw = raw
         try set(CURLUPART_URL, url)

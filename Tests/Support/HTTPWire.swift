@@ -1,3 +1,4 @@
+private import CLinux
 private import Glibc
 
 /// One connection of ``LoopbackServer``: requests out of bytes, bytes out of answers. Confined to one thread.
