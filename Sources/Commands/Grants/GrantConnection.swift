@@ -53,7 +53,10 @@ final class GrantConnection: @unchecked Sendable {
             case .wantsWrite: try wait(for: POLLOUT, until: deadline)
             case .closed:
                 throw Failure(reason: "it closed the connection during the TLS handshake", isBeforeAnswer: true)
-            case .failed(let error): throw Failure(reason: "\(error)", isBeforeAnswer: true)
+            case .failed(let error):
+                throw Failure(
+                    reason: "\(error); check the trusted authorities, --grants-ca-file, and the controller's certificate",
+                    isBeforeAnswer: true)
             }
         }
     }

@@ -95,6 +95,8 @@ import Testing
         let webhook = try await Webhook(["--request-timeout", "10m", "--idle-timeout", "10m"])
         let good = try webhook.goodClients()
         _ = try await good.ask(10)
+        // Who asks for metrics keeps a connection, too.
+        #expect(try await webhook.connections() == GoodClients.count)
         let descriptors = webhook.descriptors
         let (threads, memory) = (webhook.threads, try webhook.memory())
         let alone = try await good.ask(Self.questions)

@@ -78,8 +78,10 @@ struct GrantProcessTests {
         try await webhook.waitUntilStarted("admissions")
         let first = try await controller(0)
         try await eventually("it admits") { try webhook.admits() }
-        let mapped = try String(contentsOfFile: "/proc/\(webhook.process.pid)/maps", encoding: .utf8)
-        #expect(mapped.contains("/libssl.so") && !mapped.contains("/libcurl"))
+        // Foundation reads no more than a page of a file that says that it is empty.
+        let reader = try ChildProcess("/bin/cat", ["/proc/\(webhook.process.pid)/maps"], in: directory)
+        #expect(await reader.exitCode() == 0)
+        #expect(reader.out.contains("/libssl.so") && !reader.out.contains("/libcurl"))
         await end([webhook, first])
     }
 
