@@ -54,9 +54,8 @@ final class GrantConnection: @unchecked Sendable {
             case .closed:
                 throw Failure(reason: "it closed the connection during the TLS handshake", isBeforeAnswer: true)
             case .failed(let error):
-                throw Failure(
-                    reason: "\(error); check the trusted authorities, --grants-ca-file, and the controller's certificate",
-                    isBeforeAnswer: true)
+                let advice = "check the trusted authorities, --grants-ca-file, and the controller's certificate"
+                throw Failure(reason: "\(error); \(advice)", isBeforeAnswer: true)
             }
         }
     }
