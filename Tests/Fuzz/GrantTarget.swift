@@ -6,7 +6,15 @@ import FoundationEssentials
 /// What webhooks and controllers say to each other about grants.
 enum GrantTarget {
     static func run(_ bytes: [UInt8]) throws(Finding) {
-        guard let grant = try? JSONDecoder().decode(Grant.self, from: Data(bytes)) else { return }
+        let slow = try? JSONDecoder().decode(Grant.self, from: Data(bytes))
+        let read = try? Grant(text: bytes)
+        try require(read == slow, "the two readers of grants differ")
+        guard let grant = read else { return }
+        var text: [UInt8] = []
+        guard (try? grant.write(to: &text)) != nil, let same = try? Grant(text: text) else {
+            throw Finding("a grant that was read cannot be written and read again")
+        }
+        try require(same == grant, "written again, it is another grant")
         var client = GrantClient(cluster: "east")
         let asked = Reading(boottime: 1, realtime: 2, monotonicRaw: 3)
         guard let table = try? client.take(grant, askedAt: asked) else {
