@@ -41,6 +41,8 @@ final class EventLoop {
     private var unfinishedBefore: [UInt64] = []
     private var tokens: [UInt64] = []
     private var greetings: [UInt64] = []
+    /// The number of the last accepted connection; the largest before there was one.
+    private var lastAccepted = Int32.max
     /// Where accepting may go on, while it pauses.
     private var acceptResumes: Int64?
     private var nextTrim: Int64 = 0
@@ -256,6 +258,7 @@ final class EventLoop {
                 }
             }
             accepted += 1
+            lastAccepted = number
             let socket = Descriptor(owning: number)
             let counters = bench.counters
             // Counted before it is checked, as the other loops count at the same time.
@@ -283,11 +286,14 @@ final class EventLoop {
     private func hasDescriptor() -> Bool {
         var descriptors = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &descriptors) == 0 else { return true }
-        // The kernel gives the lowest that is free.
+        let spared = rlim_t(bench.limits.descriptorsSpared)
+        // The kernel gives the lowest that is free. Where the last one was far from the limit, so is the next, but for what
+        // others took since, and by that this loop can go wrong once.
+        if rlim_t(lastAccepted) + 2 * spared < descriptors.rlim_cur { return true }
         let next = fcntl(wakeUp.descriptor, F_DUPFD_CLOEXEC, 0)
         guard next >= 0 else { return false }
         Glibc.close(next)
-        return rlim_t(next) + rlim_t(bench.limits.descriptorsSpared) < descriptors.rlim_cur
+        return rlim_t(next) + spared < descriptors.rlim_cur
     }
 
     /// Leaves clients in the queue for a moment: what is missing comes back when some connection is closed, here or
