@@ -34,8 +34,10 @@ status() { "$leasehold" status --store "file:$work/store" "$@"; }
 start() { # CLUSTER
     local flags=()
     for namespace in "${namespaces[@]}"; do flags+=(--namespace "$namespace"); done
+    # The shell in the background may come to it later than the first look.
+    : >"$work/$1.log"
     "$leasehold" run --cluster "$1" --store "file:$work/store" --state-directory "$work/state-$1" "${flags[@]}" \
-        --bind-address 127.0.0.1:0 --health-probe-bind-address 0 --metrics-bind-address 0 2>"$work/$1.log" &
+        --bind-address 127.0.0.1:0 --health-probe-bind-address 0 --metrics-bind-address 0 2>>"$work/$1.log" &
     pid[$1]=$!
     for _ in {1..100}; do
         url[$1]=$(sed -n 's/^  admissions  //p' "$work/$1.log")
