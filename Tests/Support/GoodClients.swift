@@ -27,21 +27,11 @@ package final class GoodClients: @unchecked Sendable {
         var asked: Double?
 
         init(port: UInt16, _ context: ClientContext) throws {
-            let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-            guard socket >= 0 else { throw ChildProcess.Failure("socket: errno \(errno)") }
-            self.socket = socket
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = port.bigEndian
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-            let failed = unsafe withUnsafePointer(to: address) { pointer in
-                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    unsafe connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
+            guard let socket = LoopbackSocket.connect(to: port) else {
+                throw ChildProcess.Failure("no connection to 127.0.0.1:\(port): errno \(errno)")
             }
-            guard failed == 0 else { throw ChildProcess.Failure("connect: errno \(errno)") }
-            var on: Int32 = 1
-            _ = unsafe setsockopt(socket, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
+            self.socket = socket
+            LoopbackSocket.sendAtOnce(socket)
             tls = try TLSConnection(context, serverName: "127.0.0.1", descriptor: socket)
             while true {
                 let progress = tls.handshake()
