@@ -89,14 +89,17 @@ struct PodTests {
     ) async throws {
         let account = try await kubelet.plane.serviceAccount("guestbook-operator", in: "team-a")
         let sample = ControlPlane.projectFile("config/samples/guestbook.yaml")
+        var last = "not ready"
         do {
             try await eventually("both are ready, and the operator may write") {
                 guard !controller.hasExited, !webhook.hasExited else { throw ChildProcess.Failure("one ended") }
                 guard await kubelet.areReady() else { return false }
-                return try await kubelet.plane.kubectl("apply", "--filename", sample, as: account).code == 0
+                let outcome = try await kubelet.plane.kubectl("apply", "--filename", sample, as: account)
+                last = outcome.err
+                return outcome.code == 0
             }
         } catch {
-            Issue.record("\(error)\n\(controller.err)\n\(webhook.err)")
+            Issue.record("\(error); last: \(last)\n\(controller.err)\n\(webhook.err)")
         }
         try await then?()
         for process in [webhook, controller] {
