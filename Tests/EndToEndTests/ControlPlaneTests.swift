@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// That the clusters of the other tests are what they are taken for.
-struct ControlPlaneTests {
+@Suite(.serialized) struct ControlPlaneTests {
     @Test func `two clusters start side by side, each with rights by role and tokens of its own`() async throws {
         async let first = ControlPlane.start("east")
         async let second = ControlPlane.start("west")

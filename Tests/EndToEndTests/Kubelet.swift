@@ -21,9 +21,9 @@ struct Kubelet: Sendable {
 
     /// - Parameter more: further arguments.
     func startController(_ pod: Pod, _ more: [String] = []) async throws -> ChildProcess {
-        try await mountSecrets(of: pod)
+        try await mountSecrets(of: pod, named: "controller")
         return try start(
-            pod,
+            pod, named: "controller",
             [
                 "--kubeconfig", try await plane.leaseholdAccount(), "--grants-bind-address", "127.0.0.1:\(grantPort)",
                 "--health-probe-bind-address", "127.0.0.1:\(health.controller)",
@@ -32,9 +32,9 @@ struct Kubelet: Sendable {
 
     /// When its Secrets are there.
     func startWebhook(_ pod: Pod) async throws -> ChildProcess {
-        try await mountSecrets(of: pod)
+        try await mountSecrets(of: pod, named: "webhook")
         return try start(
-            pod,
+            pod, named: "webhook",
             [
                 "--bind-address", "127.0.0.1:\(webhookPort)", "--health-probe-bind-address",
                 "127.0.0.1:\(health.webhook)",
@@ -74,31 +74,33 @@ struct Kubelet: Sendable {
         return true
     }
 
-    private func start(_ pod: Pod, _ more: [String], _ environment: [String: String]) throws -> ChildProcess {
+    private func start(
+        _ pod: Pod, named name: String, _ more: [String], _ environment: [String: String]
+    ) throws -> ChildProcess {
         let container = pod.containers[0]
         let grants = "leader-election-grants.\(ControlPlane.systemNamespace).svc:9443"
         let arguments = container.args.map { argument in
-            argument == "--grants-address=\(grants)" ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument)
+            argument == "--grants-address=\(grants)" ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument, in: name)
         }
         var variables = [
             "LEASEHOLD_CLUSTER": "east", "HOME": directory.path,
             "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "",
         ]
         for variable in container.env {
-            variables[variable.name] = variable.value.map(here) ?? ControlPlane.systemNamespace
+            variables[variable.name] = variable.value.map { here($0, in: name) } ?? ControlPlane.systemNamespace
         }
         variables.merge(environment) { _, new in new }
         return try ChildProcess(
             leasehold: arguments + ["--metrics-bind-address", "0"] + more, environment: variables, in: directory)
     }
 
-    /// A path of a pod, on this machine.
-    private func here(_ text: String) -> String {
-        text.replacing("/etc/leasehold/", with: directory.file("etc/")).replacing(
-            "/var/lib/leasehold", with: directory.file("state"))
+    /// A path of a pod, on this machine; each pod has files of its own.
+    private func here(_ text: String, in pod: String) -> String {
+        text.replacing("/etc/leasehold/", with: directory.file("\(pod)/etc/")).replacing(
+            "/var/lib/leasehold", with: directory.file("\(pod)/state"))
     }
 
-    private func mountSecrets(of pod: Pod) async throws {
+    private func mountSecrets(of pod: Pod, named podName: String) async throws {
         struct Secret: Decodable { let data: [String: Data] }
         for mount in pod.containers[0].volumeMounts {
             guard let name = pod.volumes.first(where: { $0.name == mount.name })?.secret?.secretName else { continue }
@@ -109,7 +111,7 @@ struct Kubelet: Sendable {
                 text = outcome.out
                 return outcome.code == 0
             }
-            let path = here(mount.mountPath + "/")
+            let path = here(mount.mountPath + "/", in: podName)
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
             for (key, value) in try JSONDecoder().decode(Secret.self, from: Data(text.utf8)).data {
                 try SecretFile.write(String(decoding: value, as: UTF8.self), to: path + key)

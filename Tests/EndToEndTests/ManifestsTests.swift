@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// `config/`, as an API server sees it.
-struct ManifestsTests {
+@Suite(.serialized) struct ManifestsTests {
     @Test func `the manifests are accepted, by an API server that is older than some of their fields`() async throws {
         let cluster = try await ControlPlane.start("east")
         try await cluster.installLeasehold(servingAt: FreePort.any())

@@ -5,7 +5,7 @@ import TLS
 import Testing
 
 /// What `config/` starts, by a ``Kubelet``.
-struct PodTests {
+@Suite(.serialized) struct PodTests {
     @Test func `what the manifests start elects, grants and admits, with its own certificates and rights`() async throws
     {
         let plane = try await ControlPlane.start("east")

@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// What Leasehold's own accounts may do on an API server: what they need, and no more.
-struct RightsTests {
+@Suite(.serialized) struct RightsTests {
     private static let controller = "leader-election-controller-manager"
     private static let webhook = "leader-election-webhook"
 

@@ -70,8 +70,16 @@ package final class ControlPlane: Sendable {
         try writeKubeconfig(user: "admin", token: token, namespace: "default", to: admin)
     }
 
-    /// Starts one and waits until it serves.
+    /// Tests begin at once, and an API server needs some seconds of a processor until it serves: all of them together would
+    /// need minutes, each.
+    private static let starts = Turnstile(2)
+
+    /// Starts one, when it is its turn, and waits until it serves.
     package static func start(_ name: String, serverArguments: [String] = []) async throws -> ControlPlane {
+        try await starts.pass { try await startNow(name, serverArguments) }
+    }
+
+    private static func startNow(_ name: String, _ serverArguments: [String]) async throws -> ControlPlane {
         let binaries = try ControlPlaneBinaries.find()
         var attempts = 3
         while true {
