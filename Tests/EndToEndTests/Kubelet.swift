@@ -80,7 +80,8 @@ struct Kubelet: Sendable {
         let container = pod.containers[0]
         let grants = "leader-election-grants.\(ControlPlane.systemNamespace).svc:9443"
         let arguments = container.args.map { argument in
-            argument == "--grants-address=\(grants)" ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument, in: name)
+            argument == "--grants-address=\(grants)"
+                ? "--grants-address=127.0.0.1:\(grantPort)" : here(argument, in: name)
         }
         var variables = [
             "LEASEHOLD_CLUSTER": "east", "HOME": directory.path,

@@ -153,9 +153,12 @@ private final class CrowdLoop {
             let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
             let member = CrowdMember(socket: socket(AF_INET, kind, 0))
             guard member.socket >= 0 else { return }
+            // What a client cannot send lies in its own node's memory for TCP, which here is the server's, too.
+            var sendBytes: Int32 = 16 * 1024
+            _ = unsafe setsockopt(member.socket, SOL_SOCKET, SO_SNDBUF, &sendBytes, 4)
             if conduct == .slowReader {
-                var bytes: Int32 = 4096
-                _ = unsafe setsockopt(member.socket, SOL_SOCKET, SO_RCVBUF, &bytes, 4)
+                var receiveBytes: Int32 = 4096
+                _ = unsafe setsockopt(member.socket, SOL_SOCKET, SO_RCVBUF, &receiveBytes, 4)
             }
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)

@@ -86,7 +86,12 @@ final class Connection {
     /// Hands its buffers back, as the last thing. The socket is closed when the connection goes.
     func finish(at bench: Workbench) {
         if let input { bench.pool.giveBack(input) }
-        if let output { bench.pool.giveBack(output) } else if !isBroken { transport.sayGoodbye() }
+        if let output {
+            bench.pool.giveBack(output)
+            transport.reset()
+        } else if !isBroken {
+            transport.sayGoodbye()
+        }
         input = nil
         output = nil
     }

@@ -269,11 +269,6 @@ final class EventLoop {
                 continue
             }
             counters.connectionsAccepted.wrappingAdd(1, ordering: .relaxed)
-            var on: Int32 = 1
-            // Answers are written whole, so there is nothing to collect (RFC 9293, section 3.7.4). A failure means that
-            // the client has gone, which the first read will tell.
-            _ = unsafe setsockopt(
-                number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
             add(socket)
         }
     }

@@ -1,14 +1,17 @@
 internal import CLinux
 private import Glibc
 
-/// One epoll instance (epoll(7)), level-triggered: what is not done in one turn is reported again. Confined to its loop.
+/// One epoll instance (epoll(7)). What is not read in one turn is reported again. Confined to its loop.
 @safe struct Poller: ~Copyable {
     struct Interest: Equatable {
         let events: UInt32
         /// Bytes, connections or the end of the stream may be read.
         static let input = Interest(events: EPOLLIN.rawValue)
-        /// Bytes may be written.
-        static let output = Interest(events: EPOLLOUT.rawValue)
+        /// More bytes may be written than before; reported once, so write until nothing more is taken.
+        ///
+        /// While the kernel has no memory left for TCP it takes none, although the socket has room, and would report that
+        /// room again and again.
+        static let output = Interest(events: EPOLLOUT.rawValue | EPOLLET.rawValue)
         /// Nothing but errors, which epoll always reports.
         static let none = Interest(events: 0)
     }

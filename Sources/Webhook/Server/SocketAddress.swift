@@ -73,9 +73,13 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return socket
     }
 
-    /// Lets clients connect to a bound socket.
+    /// Lets clients connect to a bound socket. Their connections take over its options (Linux: `inet_csk_clone_lock`).
     func listen(_ socket: borrowing Descriptor) throws(ServerError) {
-        guard Glibc.listen(socket.number, Int32(Self.queueMax)) == 0 else { throw .last(doing: "listen on \(self)") }
+        let task = "listen on \(self)"
+        // Answers are written whole, so there is nothing to collect (RFC 9293, section 3.7.4).
+        try socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1, doing: task)
+        try socket.set(SOL_SOCKET, SO_SNDBUF, Int32(Limits.sendBufferBytes), doing: task)
+        guard Glibc.listen(socket.number, Int32(Self.queueMax)) == 0 else { throw .last(doing: task) }
     }
 
     /// The same host with the port that the kernel has chosen for `socket`.

@@ -69,6 +69,13 @@ struct Transport: ~Copyable {
         _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
 
+    /// Has the close drop what the client has not taken, for which the kernel would keep memory for minutes more.
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        // A failure means that there is nothing left to drop.
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
     /// Takes what still arrives, undecrypted, for the sake of taking it.
     func discard(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         unsafe receive(into: buffer)
