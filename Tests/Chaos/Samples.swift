@@ -35,23 +35,14 @@ final class Samples: Sendable {
         state.withLock { $0[index].counters = counters }
     }
 
-    /// From proc(5).
     private func sample(of pid: Int32, _ start: Int) -> Usage.Sample? {
-        guard let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
-            let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
-        else { return nil }
-        var fields: [Substring: Int] = [:]
-        for line in status.split(separator: "\n") {
-            let parts = line.split(whereSeparator: { $0 == ":" || $0 == "\t" || $0 == " " })
-            if parts.count > 1, let number = Int(parts[1]) { fields[parts[0]] = number }
-        }
         // Not yet: it is still the program that becomes it; or not any more: it has ended.
-        guard status.hasPrefix("Name:\tleasehold\n"), let threads = fields["Threads"],
-            let resident = fields["VmRSS"], let anonymous = fields["RssAnon"]
+        guard let status = try? ProcessStatus(of: pid), status.name == "leasehold", let threads = try? status.threads,
+            let resident = try? status.residentBytes, let anonymous = try? status.anonymousBytes
         else { return nil }
         return Usage.Sample(
-            time: (ContinuousClock.now - self.start) / .seconds(1), start: start, anonymousBytes: anonymous * 1024,
-            residentBytes: resident * 1024, descriptors: descriptors, threads: threads)
+            time: (ContinuousClock.now - self.start) / .seconds(1), start: start, anonymousBytes: anonymous,
+            residentBytes: resident, descriptors: status.descriptors, threads: threads)
     }
 
     /// nil: it does not answer, as a process that is stopped or down does not.

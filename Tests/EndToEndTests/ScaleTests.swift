@@ -157,13 +157,9 @@ private final class LeaseWatch: Sendable {
 extension TestCluster {
     /// For people: memory and processor time of Leasehold (a debug build).
     fileprivate var footprint: String {
-        guard let pid = process?.pid, let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
-            let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
-        else { return "\(name): not running" }
-        let resident = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
-        // proc(5): utime and stime are the 14th and 15th field, in hundredths of a second; the second ends with ")".
-        let fields = stat.split(separator: ")").last?.split(separator: " ") ?? []
-        let ticks = fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
-        return "\(name): \(resident.split(separator: " ").dropFirst().joined(separator: " ")), \(Double(ticks) / 100) s"
+        guard let status = try? process?.status, let resident = try? status.residentBytes else {
+            return "\(name): not running"
+        }
+        return "\(name): \(resident >> 10) kB, \(status.cpuSeconds) s"
     }
 }

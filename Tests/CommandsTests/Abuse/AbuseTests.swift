@@ -66,19 +66,7 @@ import Testing
 
         func connections() async throws -> Int { try await metric("leasehold_server_connections") }
 
-        var descriptors: Int { entries("fd") }
-        var threads: Int { entries("task") }
-
-        private func entries(_ name: String) -> Int {
-            (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.pid)/\(name)").count) ?? -1
-        }
-
-        /// `VmRSS` or `VmHWM`, in MiB.
-        func memory(_ name: String = "VmRSS") throws -> Int {
-            let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
-            let line = status.split(separator: "\n").first { $0.hasPrefix("\(name):") }
-            return (line?.split { $0 == " " || $0 == "\t" }.dropFirst().first.flatMap { Int($0) } ?? -1024) / 1024
-        }
+        func memory() throws -> Int { try process.status.residentBytes >> 20 }
 
         func end() async {
             process.send(SIGTERM)
@@ -97,8 +85,8 @@ import Testing
         _ = try await good.ask(10)
         // Who asks for metrics keeps a connection, too.
         #expect(try await webhook.connections() == GoodClients.count)
-        let descriptors = webhook.descriptors
-        let (threads, memory) = (webhook.threads, try webhook.memory())
+        let before = try webhook.process.status
+        let memory = try webhook.memory()
         let alone = try await good.ask(Self.questions)
 
         // Memory bounds some, not their number.
@@ -116,10 +104,10 @@ import Testing
             try await eventually("some have come and gone") { crowd.finished > 100 }
         }
         let beside = try await good.ask(Self.questions)
-        let (peak, open) = (try webhook.memory(), webhook.descriptors)
+        let (peak, open) = (try webhook.memory(), try webhook.process.status.descriptors)
         if conduct.stays, conduct != .hoarding {
             #expect(crowd.held == count && crowd.ended == 0)
-            #expect(open >= descriptors + count)
+            #expect(open >= before.descriptors + count)
         }
         switch conduct {
         case .hoarding:
@@ -137,8 +125,8 @@ import Testing
         await crowd.stop()
         try await eventually("all are gone") { try await webhook.connections() == GoodClients.count }
         _ = try await good.ask(10)
-        #expect(webhook.descriptors == descriptors)
-        #expect(webhook.threads <= threads + 1)
+        #expect(try webhook.process.status.descriptors == before.descriptors)
+        #expect(try webhook.process.status.threads <= before.threads + 1)
         try await eventually("memory is given back") { try webhook.memory() <= memory + 32 + Self.crowd / 100 }
         if Self.isMeasuring {
             try AbuseReport.add(
@@ -193,7 +181,7 @@ import Testing
         try await eventually("clients wait") { try await webhook.metric("leasehold_server_accept_pauses_total") > 5 }
         _ = try await good.ask(Self.questions)
         // What no connection may take.
-        #expect(webhook.descriptors < 100 - 8)
+        #expect(try webhook.process.status.descriptors < 100 - 8)
         for label in ["health", "metrics"] {
             let page = label == "health" ? "healthz" : "metrics"
             let answer = try await HTTPClient().send(
@@ -210,7 +198,7 @@ import Testing
         let webhook = try await Webhook(["--request-timeout", "10m", "--threads", "2"])
         let good = try webhook.goodClients()
         // What it has now and 48 MiB more.
-        let bytes = (try webhook.memory("VmSize") + 48) << 20
+        let bytes = try webhook.process.status.virtualBytes + (48 << 20)
         let limiter = try ChildProcess(
             "/usr/bin/prlimit", ["--pid", "\(webhook.process.pid)", "--as=\(bytes)"], in: webhook.directory)
         #expect(await limiter.exitCode() == 0, "\(limiter.err)")

@@ -91,22 +91,15 @@ struct GrantProcessTests {
         let client = try webhook.client()
         // Whatever the first ones make once and for all.
         for _ in 0..<3 { _ = try webhook.answer() }
-        let before = try ownMemory(of: webhook)
+        let before = try webhook.process.status.anonymousBytes
         var sessions = try (0..<300).map { _ in try client.open() }
-        let most = try ownMemory(of: webhook)
+        let most = try webhook.process.status.anonymousBytes
         #expect(most - before > 3_000_000)
         sessions.removeAll()
         try await eventually("most of it goes back") {
-            try ownMemory(of: webhook) - before < (most - before) / 3
+            try webhook.process.status.anonymousBytes - before < (most - before) / 3
         }
         await end([webhook])
-    }
-
-    /// In bytes, without pages of files.
-    private func ownMemory(of replica: Replica) throws -> Int {
-        let status = try String(contentsOfFile: "/proc/\(replica.process.pid)/status", encoding: .utf8)
-        let match = try #require(status.firstMatch(of: /RssAnon:\s+(\d+) kB/))
-        return try 1024 * #require(Int(match.1))
     }
 
     @Test func `a handover to the standby is followed by the webhook`() async throws {
