@@ -62,7 +62,7 @@ package struct SoakReport: Sendable {
         return
             ([
                 title + ".", "",
-                "Medians of the second and of the last quarter; memory is what no file is behind. Flat is at most "
+                "Lower quartiles of the second and of the last quarter; memory is what no file is behind. Flat is at most "
                     + "\(tolerance.memory) MiB, \(Int(tolerance.descriptors)) descriptors and \(Int(tolerance.threads)) "
                     + "threads more. Connections and requests are those of a process's servers since its start.", "",
             ] + table + [""] + (isFlat ? ["Flat, and no violation."] : findings.map { "FOUND: \($0)" }))
@@ -84,8 +84,8 @@ package struct SoakReport: Sendable {
         struct Process: Encodable {
             let name: String
             let verdict: String
-            /// By quantity: the medians of the second and of the last quarter.
-            let medians: [String: [Double]]
+            /// By quantity: the lower quartiles of the second and of the last quarter.
+            let lowerQuartiles: [String: [Double]]
             let counters: [String: Double]
             /// One value a sample.
             let seconds: [Double]
@@ -123,7 +123,7 @@ package struct SoakReport: Sendable {
                 Document.Process(
                     name: usage.process,
                     verdict: !usage.isWhole ? "restarted" : isGrowing(usage) ? "grows" : "flat",
-                    medians: Dictionary(
+                    lowerQuartiles: Dictionary(
                         uniqueKeysWithValues: usage.growth(tolerance).map {
                             ($0.quantity.rawValue, [$0.early, $0.late].map { ($0 * 100).rounded() / 100 })
                         }),
@@ -146,7 +146,7 @@ package struct SoakReport: Sendable {
         drawing.advance(24)
         drawing.text(
             "Grey: the process was ended and started again on purpose. Red: more at the end than may be. "
-                + "Numbers: the median of the last quarter.", x: 20, size: 12)
+                + "Numbers: the lower quartile of the last quarter.", x: 20, size: 12)
         drawing.advance(26)
         let (left, width, gap) = (190.0, 300.0, 70.0)
         for (column, name) in ["memory, MiB", "descriptors", "threads"].enumerated() {

@@ -294,6 +294,7 @@ final class Connection {
                     unsafe rest.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
                 }
                 output = rest
+                transport.limitReceiveBuffer()
             } else {
                 // A client that does not take its answers, while there is no memory to keep them in.
                 bench.counters.memoryRefusals.wrappingAdd(1, ordering: .relaxed)

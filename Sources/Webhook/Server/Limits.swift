@@ -33,11 +33,13 @@ package struct Limits: Sendable {
     static let turnBytesMax = 1024 * 1024
     /// Bytes of answers to pipelined requests that are collected before they are sent.
     static let collectedBytesMax = 64 * 1024
-    /// Of answers that a client has not taken yet, as asked of the kernel, which gives twice that (socket(7)).
+    /// What the kernel keeps of answers that a client has not taken, in bytes as asked of it; it gives twice that (socket(7)).
     ///
     /// Else it gives 4 MiB to a client that asks and does not read, and a thousand such clients all the memory that the
     /// node has for TCP, of every process.
-    static let sendBufferBytes = 64 * 1024
+    static let sendBufferBytes = 16 * 1024
+    /// The same for requests of a client that does not take its answers, which are not read meanwhile.
+    static let receiveBufferBytes = 32 * 1024
     /// What an array that held a larger answer keeps of its memory.
     static let keptBytesMax = 4 * collectedBytesMax
     /// Connections accepted in one turn of a loop.

@@ -69,6 +69,13 @@ struct Transport: ~Copyable {
         _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
 
+    /// From now on the kernel keeps only a little of what arrives and is not read, however fast it was read before.
+    func limitReceiveBuffer() {
+        var bytes = Int32(Limits.receiveBufferBytes)
+        // A failure means that the connection is gone.
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
+    }
+
     /// Has the close drop what the client has not taken, for which the kernel would keep memory for minutes more.
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
