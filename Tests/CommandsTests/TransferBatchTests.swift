@@ -140,6 +140,8 @@ struct TransferBatchTests {
         let console = TestConsole()
         var options = TransferCommand.Options()
         options.target = "west"
+        // Bounds only what fails, on a machine with much else to do.
+        options.timeout = .seconds(300)
         #expect(
             try await TransferCommand.runMany(
                 options, namespaces: ["team-a", "team-b"], store: store, console: console.console()) == 0)
