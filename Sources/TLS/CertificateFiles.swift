@@ -22,10 +22,10 @@ package final class CertificateFiles: Sendable {
         let key: String
         let clientAuthorities: String?
 
+        var all: [String] { [chain, key] + (clientAuthorities.map { [$0] } ?? []) }
+
         /// What the files look like now; nil for one that is missing.
-        func stamps() -> [SmallFile.Stamp?] {
-            ([chain, key] + (clientAuthorities.map { [$0] } ?? [])).map { SmallFile.stamp(of: $0) }
-        }
+        func stamps() -> [SmallFile.Stamp?] { SmallFile.stamps(of: all) }
 
         func load() throws(TLSError) -> ServerContext {
             let identity = try Identity(chainFile: chain, keyFile: key)
@@ -44,17 +44,17 @@ package final class CertificateFiles: Sendable {
         var failure: TLSError?
     }
 
-    /// Loads the files for the first time.
+    /// Loads the files for the first time; waits a second for them to match if they do not.
     ///
     /// - Parameters:
     ///   - chain: PEM, the leaf first, then its intermediates.
     ///   - key: PEM, not encrypted; may be the same file as `chain`.
     ///   - clientAuthorities: PEM; when given, clients must have a certificate that one of these signed.
     package init(chain: String, key: String, clientAuthorities: String? = nil) throws(TLSError) {
-        paths = Paths(chain: chain, key: key, clientAuthorities: clientAuthorities)
-        // Stamps first: a change that happens while loading is then seen by the next check.
-        let stamps = paths.stamps()
-        current = Locked(Current(context: try paths.load(), stamps: stamps))
+        let paths = Paths(chain: chain, key: key, clientAuthorities: clientAuthorities)
+        let (context, stamps) = try SmallFile.loadSettled(paths.all, paths.load)
+        self.paths = paths
+        current = Locked(Current(context: context, stamps: stamps))
     }
 
     /// For files that this process makes itself, as soon as it can: until then every handshake fails, since the certificate is

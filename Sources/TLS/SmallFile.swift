@@ -25,6 +25,38 @@ package enum SmallFile {
             changed: [info.st_ctim.tv_sec, info.st_ctim.tv_nsec])
     }
 
+    /// The stamps of several files, in their order.
+    package static func stamps(of paths: [String]) -> [Stamp?] {
+        paths.map { stamp(of: $0) }
+    }
+
+    /// Loads what several files hold together, when a process starts.
+    ///
+    /// Certificate and key are replaced one after the other: who comes in between reads a pair that does not match. Contents
+    /// that cannot be used are therefore given a second to change, and loaded again as soon as they have. Waits in the
+    /// calling thread.
+    ///
+    /// - Returns: what was loaded, and the stamps from before that: a change while loading shows at the next look.
+    package static func loadSettled<Loaded>(
+        _ paths: [String], _ load: () throws(TLSError) -> Loaded
+    ) throws(TLSError) -> (loaded: Loaded, stamps: [Stamp?]) {
+        var looksLeft = 20
+        while true {
+            let before = stamps(of: paths)
+            do throws(TLSError) {
+                return (try load(), before)
+            } catch {
+                // What is missing or may not be read is not about to be replaced.
+                guard case .invalid = error else { throw error }
+                repeat {
+                    guard looksLeft > 0 else { throw error }
+                    looksLeft -= 1
+                    usleep(50_000)
+                } while stamps(of: paths) == before
+            }
+        }
+    }
+
     /// Lends the bytes of a regular file to `body`, then wipes them from memory.
     static func withContents<Result>(
         of path: String, _ body: (Span<UInt8>) throws(TLSError) -> Result

@@ -164,6 +164,40 @@ import Testing
         #expect(error?.description.contains(directory.file("tls.key")) == true)
     }
 
+    @Test func `a start between the writing of certificate and key waits for the key`() throws {
+        let (old, new) = (try authority.server(), try authority.server())
+        try put(old)
+        try Certificate.write(new.chain, to: directory.file("tls.crt"))
+        let paths = ["tls.crt", "tls.key"].map { directory.file($0) }
+        var problems: [TLSError] = []
+        let (identity, stamps) = try SmallFile.loadSettled(paths) { () throws(TLSError) in
+            do throws(TLSError) {
+                return try Identity(chainFile: paths[0], keyFile: paths[1])
+            } catch {
+                problems.append(error)
+                try new.key.write(to: paths[1])
+                throw error
+            }
+        }
+        #expect(identity.certificate.serialNumber == new.certificate.serialNumber)
+        #expect(problems.map { $0.description.contains("does not belong to the first certificate") } == [true])
+        #expect(stamps == SmallFile.stamps(of: paths))
+    }
+
+    @Test func `a start without one of the files does not wait`() throws {
+        let paths = [directory.file("none.crt")]
+        var loads = 0
+        #expect(throws: TLSError.file(path: paths[0], doing: "open", code: ENOENT)) {
+            try SmallFile.loadSettled(paths) { () throws(TLSError) in
+                loads += 1
+                // A wait would see this, and load again.
+                try Certificate.write([authority.authority.certificate], to: paths[0])
+                throw TLSError.file(path: paths[0], doing: "open", code: ENOENT)
+            }
+        }
+        #expect(loads == 1)
+    }
+
     private func open() throws -> CertificateFiles {
         try CertificateFiles(chain: directory.file("tls.crt"), key: directory.file("tls.key"))
     }

@@ -23,10 +23,8 @@ final class GrantCredentials: Sendable {
     init(_ paths: GrantFiles.Paths) throws(CommandFailure) {
         self.paths = paths
         do throws(TLSError) {
-            // Stamps first: a change that happens meanwhile is then seen by the next look.
-            let stamps = Self.stamps(paths)
-            let (client, end) = try Self.load(paths)
-            state = Locked(State(client: client, end: end, stamps: stamps))
+            let (loaded, stamps) = try SmallFile.loadSettled(paths.all) { () throws(TLSError) in try Self.load(paths) }
+            state = Locked(State(client: loaded.client, end: loaded.end, stamps: stamps))
         } catch {
             throw CommandFailure(
                 "the files of --grants-ca-file, --grants-cert-file or --grants-key-file cannot be used: \(error)")
@@ -39,7 +37,7 @@ final class GrantCredentials: Sendable {
     /// Looks at the files, and asks with what is new in them from then on.
     func refresh(_ log: Log) {
         let (known, failure) = state.withLock { ($0.stamps, $0.failure) }
-        let stamps = Self.stamps(paths)
+        let stamps = SmallFile.stamps(of: paths.all)
         guard stamps != known || failure != nil else { return }
         do throws(TLSError) {
             let (client, end) = try Self.load(paths)
@@ -56,10 +54,6 @@ final class GrantCredentials: Sendable {
 
     func families() -> [MetricFamily] {
         [.certificateExpiry([("grants_client", state.withLock { $0.end })])]
-    }
-
-    private static func stamps(_ paths: GrantFiles.Paths) -> [SmallFile.Stamp?] {
-        [paths.authority, paths.chain, paths.key].map { SmallFile.stamp(of: $0) }
     }
 
     private static func load(_ paths: GrantFiles.Paths) throws(TLSError) -> (client: ClientContext, end: Int64) {

@@ -34,6 +34,8 @@ struct GrantFiles {
         let authority: String
         let chain: String
         let key: String
+
+        var all: [String] { [authority, chain, key] }
     }
 
     /// The files that were given, or that the processes of this machine make for each other.

@@ -19,4 +19,12 @@ struct Descriptor: ~Copyable {
         discard self
         return number
     }
+
+    /// Sets an option of a socket (setsockopt(2)).
+    func set(_ level: Int32, _ option: Int32, _ value: Int32, doing task: String) throws(ServerError) {
+        var value = value
+        guard unsafe setsockopt(number, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
+            throw .last(doing: task)
+        }
+    }
 }

@@ -137,12 +137,3 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return body(nil)
     }
 }
-
-extension Descriptor {
-    fileprivate func set(_ level: Int32, _ option: Int32, _ value: Int32, doing task: String) throws(ServerError) {
-        var value = value
-        guard unsafe setsockopt(number, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
-            throw .last(doing: task)
-        }
-    }
-}

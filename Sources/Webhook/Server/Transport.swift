@@ -71,9 +71,8 @@ struct Transport: ~Copyable {
 
     /// From now on the kernel keeps only a little of what arrives and is not read, however fast it was read before.
     func limitReceiveBuffer() {
-        var bytes = Int32(Limits.receiveBufferBytes)
         // A failure means that the connection is gone.
-        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
+        try? socket.set(SOL_SOCKET, SO_RCVBUF, Int32(Limits.receiveBufferBytes), doing: "bound a receive buffer")
     }
 
     /// Has the close drop what the client has not taken, for which the kernel would keep memory for minutes more.
