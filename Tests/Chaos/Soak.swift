@@ -15,9 +15,11 @@ package enum Soak {
     ///   - isShort: without an API server, which takes a while to start.
     /// - Throws: when it cannot be started.
     package static func run(_ settings: ChaosSettings, isShort: Bool = false) async throws -> SoakReport {
+        var tolerance: Usage.Tolerance = settings.duration < .seconds(900) ? .short : .long
+        // A sanitizer keeps what is freed; it sees for itself what leaks.
+        if Sanitizer.isPresent { tolerance.memory = .infinity }
         let plan = Plan(
-            interval: max(.milliseconds(400), settings.duration / 240), hasAPIServer: !isShort,
-            tolerance: settings.duration < .seconds(900) ? .short : .long)
+            interval: max(.milliseconds(400), settings.duration / 240), hasAPIServer: !isShort, tolerance: tolerance)
         var settings = settings
         settings.soak = plan
         let apiServer = isShort ? nil : try await ChaosAPIServer()

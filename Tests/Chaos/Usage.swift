@@ -28,7 +28,7 @@ struct Usage: Hashable, Sendable {
 
     /// What counts as flat, though it is more at the end.
     struct Tolerance: Hashable, Sendable {
-        let memory: Double
+        var memory: Double
         let descriptors: Double
         let threads: Double
 

@@ -3,7 +3,7 @@ import Testing
 
 /// Waits for a condition that other tasks bring about; the limit is only for tests that fail.
 func eventually(
-    _ what: Comment, limit: Duration = .seconds(40), location: SourceLocation = #_sourceLocation,
+    _ what: Comment, limit: Duration = .seconds(100), location: SourceLocation = #_sourceLocation,
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit

@@ -114,7 +114,7 @@ import Testing
             let refusals = try await webhook.metric("leasehold_server_memory_refusals_total")
             #expect(refusals >= crowd.refused && refusals > 0)
             // 128 MiB of buffers, and the rest of a process with TLS for a thousand connections.
-            #expect(peak - memory < 128 + 100, "\(peak) MiB")
+            if !Sanitizer.isPresent { #expect(peak - memory < 128 + 100, "\(peak) MiB") }
         case .garbage, .oversized:
             #expect(try await webhook.metric("leasehold_server_handshake_failures_total") > 0)
         case .idle, .slowHead, .slowBody, .silent, .halfHandshake, .slowReader, .reset, .close, .handshakes,
@@ -127,7 +127,9 @@ import Testing
         _ = try await good.ask(10)
         #expect(try webhook.process.status.descriptors == before.descriptors)
         #expect(try webhook.process.status.threads <= before.threads + 1)
-        try await eventually("memory is given back") { try webhook.memory() <= memory + 32 + Self.crowd / 100 }
+        if !Sanitizer.isPresent {
+            try await eventually("memory is given back") { try webhook.memory() <= memory + 32 + Self.crowd / 100 }
+        }
         if Self.isMeasuring {
             try AbuseReport.add(
                 .init(

@@ -85,7 +85,8 @@ struct GrantProcessTests {
         await end([webhook, first])
     }
 
-    @Test func `what many connections took goes back to the system when they have gone`() async throws {
+    @Test(.disabled(if: Sanitizer.isPresent, "a sanitizer keeps what is freed"))
+    func `what many connections took goes back to the system when they have gone`() async throws {
         let webhook = try Replica.webhook(ports: ports, in: directory, ["--threads", "1"])
         try await webhook.waitUntilStarted("admissions")
         let client = try webhook.client()

@@ -128,7 +128,8 @@ struct GrantServingTests {
     }
 
     @Test func `a table of ten thousand namespaces arrives whole`() async throws {
-        let names = (0..<10_000).map { "namespace-with-a-name-of-some-length-\($0)" }
+        // With a sanitizer so many would not be written within the server's time for a request.
+        let names = (0..<(Sanitizer.isPresent ? 1000 : 10_000)).map { "namespace-with-a-name-of-some-length-\($0)" }
         board.publish(
             LeadershipTable(
                 cluster: "east", mark: TableMark(incarnation: "i-2", revision: 1), isActive: true,

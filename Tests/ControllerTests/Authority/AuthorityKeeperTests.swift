@@ -10,7 +10,7 @@ import Testing
 
 private let system = "system"
 
-/// An API server, and keepers of an authority on it by clocks that a test sets.
+/// An API server, and keepers of an authority on it by clocks that stand until a test moves them.
 private final class Scene: Sendable {
     /// One controller.
     struct Keeper: Sendable {
@@ -23,6 +23,7 @@ private final class Scene: Sendable {
     let lines = Lines()
     let directory: TemporaryDirectory
     let lifetimes: CertificateLifetimes
+    private let origin = Reading.now()
     private let added = Locked<Duration>(.zero)
     private let keepers = Locked<[Keeper]>([])
 
@@ -47,11 +48,11 @@ private final class Scene: Sendable {
             secret: "authority", namespace: system, webhookNames: [.dns("webhook.svc")],
             grantsName: .dns("leasehold-grants"), webhookConfiguration: "guard", directory: path)
         options.lifetimes = lifetimes
-        let keeper = AuthorityKeeper(options, client: try server.client(), log: lines.log) { [added] in
-            let (now, nanoseconds) = (Reading.now(), added.withLock { $0.inMicroseconds * 1000 })
+        let keeper = AuthorityKeeper(options, client: try server.client(), log: lines.log) { [origin, added] in
+            let nanoseconds = added.withLock { $0.inMicroseconds * 1000 }
             return Reading(
-                boottime: now.boottime + nanoseconds, realtime: now.realtime + nanoseconds,
-                monotonicRaw: now.monotonicRaw + nanoseconds)
+                boottime: origin.boottime + nanoseconds, realtime: origin.realtime + nanoseconds,
+                monotonicRaw: origin.monotonicRaw + nanoseconds)
         }
         let started = Keeper(
             files: IssuedFiles(in: path), status: keeper.status, work: Task { await keeper.run() })

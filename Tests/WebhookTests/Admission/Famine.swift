@@ -1,4 +1,5 @@
 import Glibc
+import Support
 
 /// Takes away all memory that this process could still allocate, so that whoever allocates crashes.
 ///
@@ -6,7 +7,7 @@ import Glibc
 /// for malloc(3) any more, and a `malloc` of our own would get in the way of everything else in the test process.
 enum Famine {
     /// The sanitizers bring their own allocators, and need memory themselves.
-    static let isPossible = unsafe dlsym(nil, "__asan_init") == nil && dlsym(nil, "__tsan_init") == nil
+    static let isPossible = !Sanitizer.isPresent
 
     /// Runs `body` on this thread without memory to allocate. For processes that end soon after.
     static func during(_ body: () -> Void) {
