@@ -17,7 +17,7 @@ package enum Soak {
     package static func run(_ settings: ChaosSettings, isShort: Bool = false) async throws -> SoakReport {
         var tolerance: Usage.Tolerance = settings.duration < .seconds(900) ? .short : .long
         // A sanitizer keeps what is freed; it sees for itself what leaks.
-        if Sanitizer.isPresent { tolerance.memory = .infinity }
+        if Sanitizer.isPresent { tolerance.memory = 4096 }
         let plan = Plan(
             interval: max(.milliseconds(400), settings.duration / 240), hasAPIServer: !isShort, tolerance: tolerance)
         var settings = settings
