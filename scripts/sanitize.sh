@@ -41,7 +41,8 @@ found=$(grep -rlE 'ERROR: |WARNING: ' "$reports" || true)
 if [[ -n $found ]]; then
     echo "== $kind: found"
     # Each kind of finding once, with its place.
-    grep -rhE '^SUMMARY: ' "$reports" | sed -E 's/\(BuildId: [^)]*\)//' | sort | uniq -c | sort -rn | head -40
+    grep -rhE '^SUMMARY: |ERROR: ThreadSanitizer: ' "$reports" |
+        sed -E 's/\(BuildId: [^)]*\)//; s/^==[0-9]+==//' | sort | uniq -c | sort -rn | head -40 || true
     echo "All of it: $reports"
 fi
 [[ ${#failed[@]} -eq 0 ]] || echo "== $kind: tests failed in ${failed[*]}"

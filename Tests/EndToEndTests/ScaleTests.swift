@@ -4,7 +4,8 @@ import Support
 import Testing
 
 /// What many namespaces cost.
-@Suite(.serialized) struct ScaleTests {
+@Suite(.serialized, .disabled(if: Sanitizer.isThread, "its bounds are those of a program ten times as fast"))
+struct ScaleTests {
     private static let count = 500
     /// The product's defaults, which this is about.
     private static let timing = [
