@@ -10,7 +10,7 @@ import Testing
 
 private let system = "system"
 
-/// An API server, and keepers of an authority on it by clocks that stand until a test moves them.
+/// An API server, and keepers of an authority on it by clocks that a test sets.
 private final class Scene: Sendable {
     /// One controller.
     struct Keeper: Sendable {
@@ -23,11 +23,14 @@ private final class Scene: Sendable {
     let lines = Lines()
     let directory: TemporaryDirectory
     let lifetimes: CertificateLifetimes
-    private let origin = Reading.now()
+    /// nil: the clocks run.
+    private let standing: Reading?
     private let added = Locked<Duration>(.zero)
     private let keepers = Locked<[Keeper]>([])
 
-    init() throws {
+    /// - Parameter clockStands: until the test moves it, so that nothing is renewed however slow the machine is.
+    init(clockStands: Bool = false) throws {
+        standing = clockStands ? .now() : nil
         server = try FakeAPIServer()
         directory = try TemporaryDirectory()
         var lifetimes = CertificateLifetimes()
@@ -48,11 +51,11 @@ private final class Scene: Sendable {
             secret: "authority", namespace: system, webhookNames: [.dns("webhook.svc")],
             grantsName: .dns("leasehold-grants"), webhookConfiguration: "guard", directory: path)
         options.lifetimes = lifetimes
-        let keeper = AuthorityKeeper(options, client: try server.client(), log: lines.log) { [origin, added] in
-            let nanoseconds = added.withLock { $0.inMicroseconds * 1000 }
+        let keeper = AuthorityKeeper(options, client: try server.client(), log: lines.log) { [standing, added] in
+            let (now, nanoseconds) = (standing ?? Reading.now(), added.withLock { $0.inMicroseconds * 1000 })
             return Reading(
-                boottime: origin.boottime + nanoseconds, realtime: origin.realtime + nanoseconds,
-                monotonicRaw: origin.monotonicRaw + nanoseconds)
+                boottime: now.boottime + nanoseconds, realtime: now.realtime + nanoseconds,
+                monotonicRaw: now.monotonicRaw + nanoseconds)
         }
         let started = Keeper(
             files: IssuedFiles(in: path), status: keeper.status, work: Task { await keeper.run() })
@@ -112,7 +115,7 @@ private final class Scene: Sendable {
 
 @Suite(.timeLimit(.minutes(2))) struct AuthorityKeeperTests {
     @Test func `makes everything that is missing, and then only looks`() async throws {
-        let scene = try Scene()
+        let scene = try Scene(clockStands: true)
         scene.putConfiguration()
         let keeper = try scene.start()
         try await scene.waitUntilSettled(keeper)
