@@ -85,9 +85,9 @@
                 if inObject { objects[depth >> 6] |= bit } else { objects[depth >> 6] &= ~bit }
                 depth += 1
                 inObject = self[index] == UInt8(ascii: "{")
-                index = try token(from: index + 1)
+                index = try token(from: index &+ 1)
                 if self[index] == (inObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
-                    index += 1
+                    index &+= 1
                     depth -= 1
                     inObject = objects[depth >> 6] & bit != 0
                 } else {
@@ -105,12 +105,12 @@
                 index = try token(from: index)
                 let byte = self[index]
                 if byte == UInt8(ascii: ",") {
-                    index += 1
+                    index &+= 1
                     if inObject { index = try skipKey(from: token(from: index)) }
                     break
                 }
                 guard byte == (inObject ? UInt8(ascii: "}") : UInt8(ascii: "]")) else { throw unexpected(at: index) }
-                index += 1
+                index &+= 1
                 depth -= 1
                 inObject = objects[depth >> 6] & (1 << UInt64(depth & 63)) != 0
             }
@@ -128,7 +128,7 @@
     func skipColon(from start: Int) throws(ScanError) -> Int {
         let index = try token(from: start)
         guard self[index] == UInt8(ascii: ":") else { throw unexpected(at: index) }
-        return index + 1
+        return index &+ 1
     }
 
     @inline(__always)
@@ -144,12 +144,12 @@
     ///   - isPlain: set to false when the string holds an escape or a non-ASCII character.
     @inline(__always)
     func skipString(from start: Int, _ isPlain: inout Bool) throws(ScanError) -> Int {
-        var index = start + 1
+        var index = start &+ 1
         while true {
             index = plainEnd(from: index)
             guard index < count else { throw ScanError(kind: .unexpectedEnd, offset: count) }
             let byte = self[index]
-            if byte == UInt8(ascii: "\"") { return index + 1 }
+            if byte == UInt8(ascii: "\"") { return index &+ 1 }
             isPlain = false
             index = try skipSpecial(byte, at: index)
         }
@@ -175,7 +175,7 @@
             index &+= 8
         }
         while index < count, self[index] >= 0x20, self[index] < 0x80, self[index] != 0x22, self[index] != 0x5C {
-            index += 1
+            index &+= 1
         }
         return index
     }
