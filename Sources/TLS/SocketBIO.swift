@@ -13,10 +13,20 @@ enum SocketBIO {
         guard let method = unsafe method, let bio = unsafe BIO_new(method) else {
             throw ErrorQueue.failure("make a transport")
         }
-        // The descriptor travels in the pointer itself, one higher so that 0 is not nil.
-        unsafe BIO_set_data(bio, UnsafeMutableRawPointer(bitPattern: Int(descriptor) + 1))
+        unsafe set(descriptor, 0, of: bio)
         unsafe BIO_set_init(bio, 1)
         return unsafe bio
+    }
+
+    /// Has every send(2) from now on say that more follows (MSG_MORE): what does not fill a packet stays with the kernel
+    /// until the socket's output is shut down, 200 ms at most (tcp(7), TCP_CORK).
+    static func holdBack(_ bio: OpaquePointer) {
+        unsafe set(descriptor(of: bio), Int32(MSG_MORE), of: bio)
+    }
+
+    /// Both travel in the pointer itself, the descriptor one higher so that 0 is not nil.
+    private static func set(_ descriptor: Int32, _ sendFlags: Int32, of bio: OpaquePointer) {
+        unsafe BIO_set_data(bio, UnsafeMutableRawPointer(bitPattern: Int(sendFlags) << 32 | Int(descriptor) + 1))
     }
 
     // Made once, read by every thread, never freed: it has to outlive all connections.
@@ -33,7 +43,11 @@ enum SocketBIO {
     fileprivate static let retryFlags = BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY
 
     fileprivate static func descriptor(of bio: OpaquePointer?) -> Int32 {
-        unsafe Int32(Int(bitPattern: BIO_get_data(bio)) - 1)
+        unsafe Int32(Int(bitPattern: BIO_get_data(bio)) & 0xFFFF_FFFF) - 1
+    }
+
+    fileprivate static func sendFlags(of bio: OpaquePointer?) -> Int32 {
+        unsafe Int32(Int(bitPattern: BIO_get_data(bio)) >> 32)
     }
 }
 
@@ -66,7 +80,7 @@ private func transmit(
 ) -> Int32 {
     unsafe BIO_clear_flags(bio, SocketBIO.retryFlags)
     while true {
-        let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+        let flags = unsafe SocketBIO.sendFlags(of: bio) | Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
         let sent = unsafe send(SocketBIO.descriptor(of: bio), buffer, size, flags)
         if sent >= 0 {
             unsafe count!.pointee = sent

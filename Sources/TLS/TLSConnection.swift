@@ -100,6 +100,12 @@ private import Glibc
         return result == 1 ? .moved(count) : transfer(result)
     }
 
+    /// Lets what is sent from now on wait for the end of the socket's output, to leave in one packet with it. The caller
+    /// brings that end about by shutdown(2), after ``shutdown()``.
+    package mutating func holdBack() {
+        unsafe SocketBIO.holdBack(SSL_get_wbio(ssl))
+    }
+
     /// Says that no more will be sent (close_notify); `done` once that is with the operating system.
     ///
     /// It does not wait for the peer's own close_notify, as TLS allows (RFC 8446, section 6.1). Not to be called while a

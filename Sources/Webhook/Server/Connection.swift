@@ -90,7 +90,7 @@ final class Connection {
             bench.pool.giveBack(output)
             transport.reset()
         } else if !isBroken {
-            transport.sayGoodbye()
+            transport.endOutput()
         }
         input = nil
         output = nil
@@ -287,6 +287,7 @@ final class Connection {
     /// Sends what the workbench has collected, and keeps what the socket does not take.
     private func send(at bench: Workbench) {
         guard !bench.output.isEmpty else { return }
+        if ending != .none { transport.holdBack() }
         let sent = unsafe bench.output.withUnsafeBytes { unsafe write($0, at: bench) }
         if sent < bench.output.count {
             if let rest = bench.pool.take(bench.output.count - sent) {

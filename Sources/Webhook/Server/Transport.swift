@@ -57,15 +57,16 @@ struct Transport: ~Copyable {
         }
     }
 
-    /// Says that no more will be sent (close_notify), as far as that goes without waiting. On a plain socket the close
-    /// itself says so. Not to be called while a write wants to be continued.
-    mutating func sayGoodbye() {
-        if tls != nil { _ = tls!.shutdown() }
+    /// Lets what is written from now on wait for ``endOutput()``, to leave in one packet with it.
+    mutating func holdBack() {
+        if tls != nil { tls!.holdBack() }
     }
 
-    /// Closes the way to the client, after what was written. The way from it stays open: see ``discard(into:)``.
+    /// Says that no more will be sent (close_notify), as far as that goes without waiting, and closes the way to the
+    /// client after what was written. The way from it stays open: see ``discard(into:)``. Not to be called while a write
+    /// wants to be continued.
     mutating func endOutput() {
-        sayGoodbye()
+        if tls != nil { _ = tls!.shutdown() }
         _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
     }
 

@@ -203,6 +203,20 @@ struct ServerTests {
         }
     }
 
+    @Test func `a last answer over TLS, the goodbye and the end arrive in one packet`() throws {
+        let server = try Server.forTests(.tls)
+        // The kernel holds nothing back for longer than 200 ms, which a busy machine may take.
+        let packets = try (0..<10).map { _ in
+            let client = try TestClient(server.address, .tls)
+            let before = client.dataPacketsReceived
+            let answer = try client.request("GET /page HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            #expect(answer.text == "a page\n")
+            #expect(try client.isEnded())
+            return client.dataPacketsReceived - before
+        }
+        #expect(packets.contains(1))
+    }
+
     @Test func `requests behind a last one are not answered`() throws {
         let server = try Server.forTests()
         let client = try TestClient(server.address)

@@ -110,6 +110,16 @@ final class TestClient {
         return unsafe poll(&entry, 1, 0) > 0
     }
 
+    /// How many packets with data have arrived.
+    var dataPacketsReceived: UInt32 {
+        // `tcp_info` of linux/tcp.h; glibc's is an older one.
+        var info = [UInt8](repeating: 0, count: 232)
+        var length = socklen_t(info.count)
+        let failed = unsafe getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &length)
+        precondition(failed == 0 && length >= 156, "TCP_INFO: errno \(errno), \(length) bytes")
+        return unsafe info.withUnsafeBytes { unsafe $0.load(fromByteOffset: 152, as: UInt32.self) }
+    }
+
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 
     /// Sends all bytes; throws when the server does not take them.
