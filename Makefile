@@ -228,8 +228,8 @@ abuse: ## Holds 10,000 hostile connections of each kind beside 25 good ones, and
 	@scripts/packages.sh $(BUILD_PACKAGES)
 	$(BUILD_RELEASE) --product leasehold
 	swift build --build-tests --no-color-diagnostics
-	@echo '| crowd | connections | come and gone | p50 alone, ms | p50 beside | p99 alone | p99 beside | ratio | MiB | MiB beside | MiB after |'
-	@echo '|---|---|---|---|---|---|---|---|---|---|---|'
+	@echo '| crowd | connections | come and gone | p99 alone, ms | p99 elsewhere | p99 beside | ratio | MiB | MiB beside | MiB after |'
+	@echo '|---|---|---|---|---|---|---|---|---|---|'
 	@LEASEHOLD_ABUSE=10000 LEASEHOLD_ABUSE_BINARY='$(CURDIR)/$(RELEASE)' \
 	    LEASEHOLD_ABUSE_REPORT="$(CURDIR)/bench/results/abuse-$$(date +%F)-$$(git rev-parse --short=7 HEAD).json" \
 	    swift test --skip-build --filter '^CommandsTests\.AbuseTests' 2>&1 | grep -v 'passed\|started'

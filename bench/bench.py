@@ -99,7 +99,7 @@ class Plan:
     tail: Effort
 
 
-FULL = Plan(Effort(7, 2, 9), Effort(5, 1, 0), Effort(7, 2, 0))
+FULL = Plan(Effort(7, 2, 9), Effort(5, 1, 0), Effort(21, 1, 0))
 QUICK = Plan(Effort(3, 1, 3), Effort(1, 1, 0), Effort(1, 1, 0))
 
 

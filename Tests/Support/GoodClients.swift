@@ -12,11 +12,18 @@ package final class GoodClients: @unchecked Sendable {
     /// Bounds only what fails.
     private static let patienceMilliseconds: Int32 = 60_000
 
-    /// Milliseconds from a question to its answer, for each question, in order of size.
+    /// Milliseconds from a question to its answer, for each question.
     package struct Latencies: Sendable {
-        let sorted: [Double]
+        fileprivate var values: [Double] = []
+
+        package init() {}
+
+        package static func += (sum: inout Latencies, more: Latencies) { sum.values += more.values }
+
+        /// At least one has to be there.
         package func percentile(_ share: Double) -> Double {
-            sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
+            let sorted = values.sorted()
+            return sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
         }
     }
 
@@ -134,7 +141,7 @@ package final class GoodClients: @unchecked Sendable {
     }
 
     private func askAll(_ times: Int) throws -> Latencies {
-        var latencies: [Double] = []
+        var latencies = Latencies()
         var left = clients.map { _ in times }
         // Not all at the same time.
         var next = clients.indices.map { Self.now() + Double($0) * Double(Self.pauseMilliseconds) / Double(Self.count) }
@@ -154,7 +161,7 @@ package final class GoodClients: @unchecked Sendable {
             for (index, client) in clients.enumerated() {
                 guard ready.contains(client.socket), let asked = client.asked, try client.take(answer) else { continue }
                 now = Self.now()
-                latencies.append(now - asked)
+                latencies.values.append(now - asked)
                 client.asked = nil
                 left[index] -= 1
                 next[index] = now + Double(Self.pauseMilliseconds)
@@ -164,6 +171,6 @@ package final class GoodClients: @unchecked Sendable {
                 throw ChildProcess.Failure("no answer came for a minute")
             }
         }
-        return Latencies(sorted: latencies.sorted())
+        return latencies
     }
 }
