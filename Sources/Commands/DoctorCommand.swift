@@ -39,7 +39,8 @@ enum DoctorCommand: Command {
         "leasehold doctor --lease-storage-bucket my-bucket --context east \\",
         "    --service-account leader-election-controller-manager \\",
         "    --authority-secret leader-election-authority",
-        "kubectl exec deploy/leader-election-controller-manager -- leasehold doctor",
+        "kubectl exec -n multi-cluster-leader-election-system deploy/leader-election-controller-manager -- \\",
+        "    /usr/local/bin/leasehold doctor",
     ]
     static let exitCodes = [
         ExitCode(code: ExitCode.done, meaning: "no check has failed; warnings do not count"),
@@ -181,7 +182,8 @@ enum StoreChecks {
                 return .failed(
                     check,
                     "\(unreadable.count) objects are no records: \(unreadable.prefix(5).joined(separator: ", "))",
-                    "repair or delete them; leasehold status says what is wrong with each, and until then nobody leads there"
+                    "leasehold status says what is wrong with each, and until it is mended nobody leads there; to have it made "
+                        + "anew, stop the controllers of all clusters before you delete it"
                 )
             }
             return .ok(check, "\(snapshot.leases.count) leases and \(snapshot.members.count) clusters, all readable")

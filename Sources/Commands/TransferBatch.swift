@@ -197,7 +197,9 @@ struct TransferBatch {
         guard let target = move.targets.first else { return failed("nobody is to lead it") }
         guard let body else { return failed("its lease record has been deleted; somebody else did that") }
         guard let record = try? LeaseRecord(parsing: body) else {
-            return failed("leases/\(namespace) is no lease record any more; repair or delete the object")
+            return failed(
+                "leases/\(namespace) is no lease record any more: find out who wrote it; to have it made anew, stop the "
+                    + "controllers of all clusters before you delete it")
         }
         let stage = HandoverStage(record, target: target)
         switch stage {

@@ -127,8 +127,8 @@ struct ElectionLog {
         case .unreadable(let record, let reason):
             one(
                 .unreadable, now,
-                "Cannot read the record \(record): \(reason). It is never overwritten: find out who wrote it, then "
-                    + "repair it or move it away", tally: reason)
+                "Cannot read the record \(record): \(reason). It is never overwritten: find out who wrote it. To "
+                    + "have it made anew, stop the controllers of all clusters before you delete it", tally: reason)
         case .deleted(let namespace):
             one(.deleted, now, "Somebody deleted the lease record of \(namespace); it is made again after a wait")
         case .requestFailed(let failure):
