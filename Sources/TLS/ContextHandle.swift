@@ -1,5 +1,10 @@
 private import COpenSSL
 
+/// SSL_CTX_set_info_callback(3): called for each step of a handshake, and of what follows it.
+private func noteState(ssl: OpaquePointer?, place: Int32, result: Int32) {
+    if place & SSL_CB_LOOP != 0 { unsafe SocketBIO(of: ssl).noteStep() }
+}
+
 /// One `SSL_CTX` with the settings that servers and clients share. Not changed once its owner has been made.
 ///
 /// Each `SSL` made from it holds its own reference, so connections outlive the context that they came from.
@@ -50,6 +55,8 @@ private import COpenSSL
         // 1.5 to 500 KB. Room for several records (SSL_CTX_set_default_read_buffer_len) gained nothing that could be
         // told from noise, nor did keeping the buffers.
         _ = unsafe shim_SSL_CTX_set_read_ahead(raw, 1)
+
+        unsafe SSL_CTX_set_info_callback(raw, noteState)
 
         if let identity { try use(identity) }
     }

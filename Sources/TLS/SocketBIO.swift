@@ -5,29 +5,74 @@ private import Glibc
 ///
 /// In place of OpenSSL's socket BIO, whose write(2) raises SIGPIPE when the peer is gone: here every send(2) has
 /// MSG_NOSIGNAL, so no embedding has to ignore that signal for the whole process. And every call has MSG_DONTWAIT, so
-/// that no socket left blocking by mistake can hold an event loop.
-enum SocketBIO {
-    /// - Returns: A BIO with one reference, for `SSL_set_bio`.
-    static func make(descriptor: Int32) throws(TLSError) -> OpaquePointer {
+/// that no socket left blocking by mistake can hold an event loop. Nor can a peer: what OpenSSL may receive in one call is
+/// bounded, as it would go on for as long as bytes arrive that are no data, such as changes of keys.
+@safe struct SocketBIO {
+    private struct Socket {
+        let descriptor: Int32
+        var sendFlags: Int32 = 0
+        /// How often OpenSSL may still receive in this call of ours.
+        var receivesLeft = 0
+        /// How many steps OpenSSL may still take for messages that follow the handshake; nil before its end.
+        var laterStepsLeft: Int?
+    }
+
+    /// A record takes two, when its beginning has come with the one before.
+    private static let receivesPerCall = 4
+
+    private let socket: UnsafeMutablePointer<Socket>
+
+    /// Gives `ssl` a transport of its own, which is freed with it.
+    static func attach(to ssl: OpaquePointer, descriptor: Int32) throws(TLSError) {
         ErrorQueue.clear()
         guard let method = unsafe method, let bio = unsafe BIO_new(method) else {
             throw ErrorQueue.failure("make a transport")
         }
-        unsafe set(descriptor, 0, of: bio)
+        let socket = UnsafeMutablePointer<Socket>.allocate(capacity: 1)
+        unsafe socket.initialize(to: Socket(descriptor: descriptor))
+        unsafe BIO_set_data(bio, socket)
         unsafe BIO_set_init(bio, 1)
-        return unsafe bio
+        unsafe SSL_set_bio(ssl, bio, bio)
+    }
+
+    /// The transport of `ssl`; valid as long as that is.
+    init(of ssl: OpaquePointer?) {
+        unsafe self.init(SSL_get_rbio(ssl))
+    }
+
+    fileprivate init(_ bio: OpaquePointer?) {
+        unsafe socket = BIO_get_data(bio)!.assumingMemoryBound(to: Socket.self)
+    }
+
+    fileprivate func free() {
+        unsafe socket.deallocate()
+    }
+
+    // MARK: - What may pass
+
+    /// Begins a call of ours.
+    func allowReceives() {
+        unsafe socket.pointee.receivesLeft = Self.receivesPerCall
+    }
+
+    /// From now on bounds the steps.
+    func endHandshake(laterStepsMax: Int) {
+        unsafe socket.pointee.laterStepsLeft = laterStepsMax
+    }
+
+    /// Counts a step of the handshake.
+    func noteStep() {
+        guard let left = unsafe socket.pointee.laterStepsLeft else { return }
+        unsafe socket.pointee.laterStepsLeft = left - 1
     }
 
     /// Has every send(2) from now on say that more follows (MSG_MORE): what does not fill a packet stays with the kernel
     /// until the socket's output is shut down, 200 ms at most (tcp(7), TCP_CORK).
-    static func holdBack(_ bio: OpaquePointer) {
-        unsafe set(descriptor(of: bio), Int32(MSG_MORE), of: bio)
+    func holdBack() {
+        unsafe socket.pointee.sendFlags = Int32(MSG_MORE)
     }
 
-    /// Both travel in the pointer itself, the descriptor one higher so that 0 is not nil.
-    private static func set(_ descriptor: Int32, _ sendFlags: Int32, of bio: OpaquePointer) {
-        unsafe BIO_set_data(bio, UnsafeMutableRawPointer(bitPattern: Int(sendFlags) << 32 | Int(descriptor) + 1))
-    }
+    // MARK: - What OpenSSL calls
 
     // Made once, read by every thread, never freed: it has to outlive all connections.
     nonisolated(unsafe) private static let method: OpaquePointer? = {
@@ -36,18 +81,47 @@ enum SocketBIO {
         unsafe BIO_meth_set_read_ex(method, receive)
         unsafe BIO_meth_set_write_ex(method, transmit)
         unsafe BIO_meth_set_ctrl(method, control)
+        unsafe BIO_meth_set_destroy(method, destroy)
         return unsafe method
     }()
 
     // BIO_clear_retry_flags(3), a macro.
     fileprivate static let retryFlags = BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY
 
-    fileprivate static func descriptor(of bio: OpaquePointer?) -> Int32 {
-        unsafe Int32(Int(bitPattern: BIO_get_data(bio)) & 0xFFFF_FFFF) - 1
+    fileprivate enum Moved {
+        case bytes(Int)
+        case end
+        /// The same call may succeed later.
+        case later
+        /// errno says why.
+        case failed
     }
 
-    fileprivate static func sendFlags(of bio: OpaquePointer?) -> Int32 {
-        unsafe Int32(Int(bitPattern: BIO_get_data(bio)) >> 32)
+    fileprivate func take(into buffer: UnsafeMutablePointer<CChar>?, _ size: Int) -> Moved {
+        if let left = unsafe socket.pointee.laterStepsLeft, left < 0 {
+            errno = EPROTO
+            return .failed
+        }
+        // The socket stays readable, so its owner comes back.
+        guard unsafe socket.pointee.receivesLeft > 0 else { return .later }
+        unsafe socket.pointee.receivesLeft -= 1
+        return Self.move { unsafe recv(socket.pointee.descriptor, buffer, size, Int32(MSG_DONTWAIT)) }
+    }
+
+    fileprivate func give(_ buffer: UnsafePointer<CChar>?, _ size: Int) -> Moved {
+        let flags = unsafe socket.pointee.sendFlags | Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+        return Self.move { unsafe Glibc.send(socket.pointee.descriptor, buffer, size, flags) }
+    }
+
+    @inline(__always)
+    private static func move(_ call: () -> Int) -> Moved {
+        while true {
+            let count = call()
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .end }
+            if errno == EINTR { continue }
+            return errno == EAGAIN || errno == EWOULDBLOCK ? .later : .failed
+        }
     }
 }
 
@@ -56,22 +130,16 @@ private func receive(
     bio: OpaquePointer?, buffer: UnsafeMutablePointer<CChar>?, size: Int, count: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     unsafe BIO_clear_flags(bio, SocketBIO.retryFlags)
-    while true {
-        let received = unsafe recv(SocketBIO.descriptor(of: bio), buffer, size, Int32(MSG_DONTWAIT))
-        if received > 0 {
-            unsafe count!.pointee = received
-            return 1
-        }
-        if received == 0 {
-            unsafe BIO_set_flags(bio, BIO_FLAGS_IN_EOF)
-        } else if errno == EINTR {
-            continue
-        } else if errno == EAGAIN || errno == EWOULDBLOCK {
-            unsafe BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY)
-        }
-        unsafe count!.pointee = 0
-        return 0
+    unsafe count!.pointee = 0
+    switch unsafe SocketBIO(bio).take(into: buffer, size) {
+    case .bytes(let received):
+        unsafe count!.pointee = received
+        return 1
+    case .end: unsafe BIO_set_flags(bio, BIO_FLAGS_IN_EOF)
+    case .later: unsafe BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY)
+    case .failed: break
     }
+    return 0
 }
 
 /// BIO_meth_set_write_ex(3): as for reading.
@@ -79,20 +147,21 @@ private func transmit(
     bio: OpaquePointer?, buffer: UnsafePointer<CChar>?, size: Int, count: UnsafeMutablePointer<Int>?
 ) -> Int32 {
     unsafe BIO_clear_flags(bio, SocketBIO.retryFlags)
-    while true {
-        let flags = unsafe SocketBIO.sendFlags(of: bio) | Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-        let sent = unsafe send(SocketBIO.descriptor(of: bio), buffer, size, flags)
-        if sent >= 0 {
-            unsafe count!.pointee = sent
-            return 1
-        }
-        if errno == EINTR { continue }
-        if errno == EAGAIN || errno == EWOULDBLOCK {
-            unsafe BIO_set_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY)
-        }
-        unsafe count!.pointee = 0
-        return 0
+    unsafe count!.pointee = 0
+    switch unsafe SocketBIO(bio).give(buffer, size) {
+    case .bytes(let sent):
+        unsafe count!.pointee = sent
+        return 1
+    case .later: unsafe BIO_set_flags(bio, BIO_FLAGS_WRITE | BIO_FLAGS_SHOULD_RETRY)
+    case .end, .failed: break
     }
+    return 0
+}
+
+/// BIO_meth_set_destroy(3).
+private func destroy(bio: OpaquePointer?) -> Int32 {
+    unsafe SocketBIO(bio).free()
+    return 1
 }
 
 /// BIO_meth_set_ctrl(3): the two questions that libssl asks a transport; 0 is "not supported" for all others.

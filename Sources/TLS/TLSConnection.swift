@@ -29,6 +29,11 @@ private import Glibc
         case failed(TLSError)
     }
 
+    /// How many steps of OpenSSL's handshake a peer may cause after the handshake, by new keys (TLS 1.3, three steps each),
+    /// tickets, or wishes to agree anew, which are declined. Beyond, the connection fails: each costs as much as some
+    /// requests, and the clients that there are need none, or one.
+    private static let laterStepsMax = 300
+
     private let ssl: OpaquePointer
     // OpenSSL forbids SSL_shutdown after a fatal error (SSL_get_error(3)).
     private var isBroken = false
@@ -50,8 +55,7 @@ private import Glibc
 
     private init(owning ssl: OpaquePointer, descriptor: Int32) throws(TLSError) {
         do throws(TLSError) {
-            let bio = try unsafe SocketBIO.make(descriptor: descriptor)
-            unsafe SSL_set_bio(ssl, bio, bio)
+            try unsafe SocketBIO.attach(to: ssl, descriptor: descriptor)
         } catch {
             unsafe SSL_free(ssl)
             throw error
@@ -65,9 +69,12 @@ private import Glibc
     ///
     /// After `done`, read before waiting for the socket: the peer's first bytes may have come in with the handshake.
     package mutating func handshake() -> Progress {
-        ErrorQueue.clear()
+        begin()
         let result = unsafe SSL_do_handshake(ssl)
-        if result == 1 { return .done }
+        if result == 1 {
+            unsafe SocketBIO(of: ssl).endHandshake(laterStepsMax: Self.laterStepsMax)
+            return .done
+        }
         return switch outcome(result) {
         case .wantsRead: .wantsRead
         case .wantsWrite: .wantsWrite
@@ -82,7 +89,7 @@ private import Glibc
     /// bytes that wait in here do not make the socket readable again.
     package mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         if unsafe buffer.isEmpty { return .moved(0) }
-        ErrorQueue.clear()
+        begin()
         var count = 0
         let result = unsafe SSL_read_ex(ssl, buffer.baseAddress, buffer.count, &count)
         return result == 1 ? .moved(count) : transfer(result)
@@ -94,7 +101,7 @@ private import Glibc
     /// possibly more after them: OpenSSL has begun a record with them.
     package mutating func write(_ bytes: UnsafeRawBufferPointer) -> Transfer {
         if unsafe bytes.isEmpty { return .moved(0) }
-        ErrorQueue.clear()
+        begin()
         var count = 0
         let result = unsafe SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count)
         return result == 1 ? .moved(count) : transfer(result)
@@ -103,7 +110,7 @@ private import Glibc
     /// Lets what is sent from now on wait for the end of the socket's output, to leave in one packet with it. The caller
     /// brings that end about by shutdown(2), after ``shutdown()``.
     package mutating func holdBack() {
-        unsafe SocketBIO.holdBack(SSL_get_wbio(ssl))
+        unsafe SocketBIO(of: ssl).holdBack()
     }
 
     /// Says that no more will be sent (close_notify); `done` once that is with the operating system.
@@ -114,7 +121,7 @@ private import Glibc
         if hasSaidGoodbye { return .done }
         // Nothing to end: before the handshake is complete OpenSSL refuses, after a failure it forbids the call.
         if unsafe isBroken || SSL_is_init_finished(ssl) == 0 { return .closed }
-        ErrorQueue.clear()
+        begin()
         let result = unsafe SSL_shutdown(ssl)
         if result >= 0 {
             hasSaidGoodbye = true
@@ -126,6 +133,12 @@ private import Glibc
         case .closed: .closed
         case .failed(let error): .failed(error)
         }
+    }
+
+    /// What each call begins with.
+    private func begin() {
+        ErrorQueue.clear()
+        unsafe SocketBIO(of: ssl).allowReceives()
     }
 
     /// Whether received bytes wait in here, decrypted or not, for which the socket will not become readable again.

@@ -60,6 +60,13 @@ private import COpenSSL
         unsafe SSL_renegotiate(ssl) == 1
     }
 
+    /// Changes its keys (TLS 1.3), which costs the server as much.
+    package func updateKeys() -> Result {
+        ERR_clear_error()
+        guard unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 else { return .failed("no key update") }
+        return handshake()
+    }
+
     package func read() -> Result {
         ERR_clear_error()
         var byte: UInt8 = 0

@@ -1,5 +1,6 @@
 import COpenSSL
 import Glibc
+import Support
 import TLS
 import Testing
 
@@ -115,6 +116,36 @@ import Testing
         let sent = unsafe Glibc.send(pair.sockets.client, text, text.utf8.count, 0)
         #expect(sent == text.utf8.count)
         #expect(pair.server.handshake().refusal == reason)
+    }
+
+    @Test func `a peer that changes its keys without end is given up`() throws {
+        let sockets = SocketPair()
+        var server = try TLSConnection(ServerContext(identity: authority.server()), descriptor: sockets.server)
+        let client = RawClient(descriptor: sockets.client)
+        for _ in 0..<10 where client.handshake() == .waits { _ = server.handshake() }
+        #expect(server.handshake() == .done)
+        var (result, changes) = (Received.other(.wantsRead), 0)
+        while result == .other(.wantsRead), changes < 1000 {
+            #expect(client.updateKeys() == .done)
+            changes += 1
+            result = server.receive()
+        }
+        #expect(result == .other(.failed(.disconnected(code: EPROTO))))
+        #expect(changes == 101)
+    }
+
+    @Test func `a call takes a bounded part of what has arrived`() throws {
+        let sockets = SocketPair()
+        var server = try TLSConnection(ServerContext(identity: authority.server()), descriptor: sockets.server)
+        // A ClientHello of 100,000 bytes, a byte a record.
+        let records = [[0x01, 0x01, 0x86, 0xA0], [UInt8](repeating: 0, count: 19_996)].joined().flatMap {
+            [0x16, 0x03, 0x01, 0x00, 0x01, $0] as [UInt8]
+        }
+        #expect(unsafe Glibc.send(sockets.client, records, records.count, Int32(MSG_NOSIGNAL)) == records.count)
+        #expect(server.handshake() == .wantsRead)
+        var left: Int32 = 0
+        #expect(unsafe ioctl(sockets.server, UInt(FIONREAD), &left) == 0)
+        #expect(left > 0 && Int(left) < records.count)
     }
 
     @Test func `a damaged record fails the connection`() throws {
