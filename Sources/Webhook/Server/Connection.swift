@@ -86,12 +86,8 @@ final class Connection {
     /// Hands its buffers back, as the last thing. The socket is closed when the connection goes.
     func finish(at bench: Workbench) {
         if let input { bench.pool.giveBack(input) }
-        if let output {
-            bench.pool.giveBack(output)
-            transport.reset()
-        } else if !isBroken {
-            transport.endOutput()
-        }
+        if let output { bench.pool.giveBack(output) }
+        if output != nil || isBroken { transport.reset() } else { transport.endOutput() }
         input = nil
         output = nil
     }
@@ -140,7 +136,7 @@ final class Connection {
             switch transfer {
             case .moved(let count):
                 bench.counters.bytesReceived.wrappingAdd(count, ordering: .relaxed)
-                received += count
+                received += max(count, Limits.readBytesMin)
                 if let wish = answerRequests(in: buffer, at: bench) { return wish }
                 // Saves the read that would say "nothing more". TLS hands out a record at a time, so there a short read
                 // says nothing, but usually a request is complete and nothing waits behind it.

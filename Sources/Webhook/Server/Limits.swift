@@ -31,6 +31,9 @@ package struct Limits: Sendable {
     /// Room for nearly every AdmissionReview as a whole. With less, all connections that send large ones have a buffer
     /// each, half filled, which costs more than the scan: memory, page faults, and a cache that holds none of them.
     static let turnBytesMax = 1024 * 1024
+    /// What a read counts for in a turn, at least: with TLS, a client decides how few bytes each brings, and each takes a
+    /// decryption and another look at the line that has not ended yet.
+    static let readBytesMin = 4096
     /// Bytes of answers to pipelined requests that are collected before they are sent.
     static let collectedBytesMax = 64 * 1024
     /// What the kernel keeps of answers that a client has not taken, in bytes as asked of it; it gives twice that (socket(7)).

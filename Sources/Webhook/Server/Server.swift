@@ -43,7 +43,7 @@ package final class Server: Sendable {
             for number in 1...loops {
                 // One listens as soon as its loop is there to accept.
                 let listener = Descriptor(owning: sockets.removeFirst())
-                try address.listen(listener)
+                try address.listen(listener, patience: limits.requestTimeout)
                 let wakeUp = try WakeUp()
                 let bench = Workbench(
                     name, routes: routes, limits: limits, counters: counters, notices: notices)

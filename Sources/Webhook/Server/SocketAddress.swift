@@ -74,11 +74,15 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Lets clients connect to a bound socket. Their connections take over its options (Linux: `inet_csk_clone_lock`).
-    func listen(_ socket: borrowing Descriptor) throws(ServerError) {
+    ///
+    /// - Parameter patience: how long the kernel keeps what a client does not take, also of connections that are closed.
+    func listen(_ socket: borrowing Descriptor, patience: Duration) throws(ServerError) {
         let task = "listen on \(self)"
         // Answers are written whole, so there is nothing to collect (RFC 9293, section 3.7.4).
         try socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1, doing: task)
         try socket.set(SOL_SOCKET, SO_SNDBUF, Int32(Limits.sendBufferBytes), doing: task)
+        let milliseconds = Int32(clamping: patience.components.seconds * 1000 + 1000)
+        try socket.set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds, doing: task)
         guard Glibc.listen(socket.number, Int32(Self.queueMax)) == 0 else { throw .last(doing: task) }
     }
 

@@ -22,6 +22,35 @@ struct FairnessTests {
         func greet() { #expect(tls.handshake() == .wantsRead) }
     }
 
+    @Test func `a client that sends a little in each record does not hold the others up`() throws {
+        let held = DispatchSemaphore(value: 0)
+        let release = DispatchSemaphore(value: 0)
+        let order = Locked<[UInt8]>([])
+        // Keeps its loop at the first request until the test lets it.
+        let route = Route(.post, "/validate") {
+            { body, _, answer in
+                order.withLock { $0.append(body[0]) }
+                if body[0] == UInt8(ascii: "a") {
+                    held.signal()
+                    release.wait()
+                }
+                answer.append("held")
+                return Route.Answer(.ok, Route.Answer.text)
+            }
+        }
+        let server = try Server.forTests(.tls, routes: [route])
+        let clients = try (0..<3).map { _ in try TestClient(server.address, .tls) }
+        try clients[0].send(post("a"))
+        held.wait()
+        for _ in 0..<600 { try clients[1].send(post("b")) }
+        try clients[2].send(post("c"))
+        release.signal()
+        #expect(try clients[2].answer().text == "held")
+        let before = order.withLock { $0.firstIndex(of: UInt8(ascii: "c"))! - 1 }
+        #expect(before <= 256, "\(before) requests came first")
+        try waitUntil { order.withLock { $0.count } == 602 }
+    }
+
     @Test func `a request does not wait for the handshakes that came before it`() throws {
         let held = DispatchSemaphore(value: 0)
         let release = DispatchSemaphore(value: 0)

@@ -203,6 +203,21 @@ struct ServerTests {
         }
     }
 
+    @Test func `what a client has not taken is kept for no longer than a request may take`() throws {
+        let address = SocketAddress(host: "127.0.0.1", port: 0)
+        let socket = try address.bind(joining: false)
+        try address.listen(socket, patience: .seconds(4))
+        let client = try TestClient(try address.bound(socket))
+        var entry = pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0)
+        #expect(unsafe poll(&entry, 1, 30_000) == 1)
+        let accepted = Descriptor(owning: accept(socket.number, nil, nil))
+        var (milliseconds, length) = (Int32(0), socklen_t(4))
+        #expect(
+            unsafe getsockopt(accepted.number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, &length) == 0)
+        #expect(milliseconds == 5000)
+        withExtendedLifetime(client) {}
+    }
+
     @Test func `a last answer over TLS, the goodbye and the end arrive in one packet`() throws {
         let server = try Server.forTests(.tls)
         // The kernel holds nothing back for longer than 200 ms, which a busy machine may take.
