@@ -53,7 +53,8 @@ package enum ReferenceReview {
             } catch {
                 switch error.kind {
                 case .unexpectedByte, .unexpectedEnd, .invalidUTF8, .controlByte, .tooDeep: return .notJSON
-                case .loneSurrogate, .wrongType, .ambiguousKey, .notAdmissionReview, .missingUID, .missingUsername:
+                case .loneSurrogate, .wrongType, .ambiguousKey, .notAdmissionReview, .missingUID, .missingUsername,
+                    .tooLarge:
                     return .refused
                 }
             }
@@ -247,7 +248,8 @@ package enum ReferenceReview {
             }
         }
         guard kind == "AdmissionReview", apiVersion == "admission.k8s.io/v1", !fields.uid.isEmpty,
-            !fields.username.isEmpty
+            !fields.username.isEmpty,
+            [fields.uid, fields.namespace, fields.resource[2]].allSatisfy({ $0.utf8.count <= 1024 })
         else { throw Failure() }
         return fields
     }
@@ -289,7 +291,7 @@ package enum ReferenceReview {
                 if case .null = value { continue }
                 guard case .array(let elements) = value else { throw Failure() }
                 for element in elements {
-                    guard case .string(let group?) = element else { throw Failure() }
+                    guard case .string(let group?) = element, fields.groups.count < 10_000 else { throw Failure() }
                     fields.groups.append(group)
                 }
             default: break

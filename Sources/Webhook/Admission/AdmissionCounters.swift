@@ -36,7 +36,7 @@ package final class AdmissionCounters: Sendable {
         let reason =
             switch error.kind {
             case .unexpectedByte, .unexpectedEnd, .invalidUTF8, .controlByte, .tooDeep: 0
-            case .loneSurrogate, .wrongType, .ambiguousKey, .notAdmissionReview: 1
+            case .loneSurrogate, .wrongType, .ambiguousKey, .notAdmissionReview, .tooLarge: 1
             case .missingUID, .missingUsername: 2
             }
         malformed[reason].add(1, ordering: .relaxed)

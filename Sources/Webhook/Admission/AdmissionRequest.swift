@@ -9,6 +9,13 @@ package struct AdmissionRequest {
         package internal(set) var name = Text()
     }
 
+    /// Groups of a user. API servers set no bound; identity providers do, far below this.
+    package static let groupsMax = 10_000
+    /// Bytes of each value that answers repeat. A name in the API has at most 253 (RFC 1123).
+    package static let repeatedBytesMax = 1024
+    /// Groups for which memory is kept.
+    private static let groupsKept = 1024
+
     package internal(set) var uid = Text()
     package internal(set) var kind = GroupVersionName()
     package internal(set) var resource = GroupVersionName()
@@ -26,9 +33,13 @@ package struct AdmissionRequest {
     mutating func reset() {
         var groups: [Text] = []
         swap(&groups, &self.groups)
-        groups.removeAll(keepingCapacity: true)
+        groups.removeAll(keepingCapacity: groups.capacity <= Self.groupsKept)
         self = AdmissionRequest()
         swap(&groups, &self.groups)
+    }
+
+    var repeatsTooMuch: Bool {
+        max(uid.count, namespace.count, resource.name.count) > Self.repeatedBytesMax
     }
 
     mutating func forEachText(_ body: (inout Text) throws(ScanError) -> Void) throws(ScanError) {

@@ -65,6 +65,7 @@
         guard !review.request.uid.isEmpty else { throw ScanError(kind: .missingUID, offset: end) }
         // Without it nobody could be judged, and whoever is no service account is not subject to the guard.
         guard !review.request.username.isEmpty else { throw ScanError(kind: .missingUsername, offset: end) }
+        guard !review.request.repeatsTooMuch else { throw ScanError(kind: .tooLarge, offset: end) }
     }
 
     // MARK: The objects that are read. Each takes the index of the opening brace and returns the index after the end.
@@ -201,6 +202,8 @@ extension AdmissionScanner {
         /// Indices of the key's inside.
         private let key: (start: Int, end: Int)
         private let keyIsPlain: Bool
+        /// Bytes of the key with its escapes resolved.
+        private let keyCount: Int
         /// Index of the value's first byte.
         let value: Int
 
@@ -226,6 +229,19 @@ extension AdmissionScanner {
             key = (index + 1, end - 1)
             keyIsPlain = isPlain
             value = try json.token(from: json.skipColon(from: end))
+            keyCount = isPlain ? end - index - 2 : try Self.countASCII(UnescapedBytes(json, index + 1, end - 1), index)
+        }
+
+        /// Once for each key, as one may fill the body.
+        ///
+        /// - Throws: `ambiguousKey` when some are not ASCII: a careless reader might take such a letter for another.
+        private static func countASCII(_ key: consuming UnescapedBytes, _ start: Int) throws(ScanError) -> Int {
+            var count = 0
+            while let byte = try key.next() {
+                guard byte < 0x80 else { throw ScanError(kind: .ambiguousKey, offset: start + 1) }
+                count += 1
+            }
+            return count
         }
 
         var isObject: Bool { json[value] == UInt8(ascii: "{") }
@@ -234,22 +250,21 @@ extension AdmissionScanner {
         ///
         /// - Throws: `ambiguousKey` when only a careless reader would say yes.
         func isNamed(_ name: StaticString) throws(ScanError) -> Bool {
+            guard keyCount == name.utf8CodeUnitCount else { return false }
             if keyIsPlain {
                 let text = unsafe Text(json.slice(key.start, key.end))
                 if text.equals(name) { return true }
                 if text.equalsIgnoringCase(name) { throw ScanError(kind: .ambiguousKey, offset: key.start) }
                 return false
             }
-            // Escaped or not ASCII: no API server writes such a key.
-            var (decoded, position, isEqual, isSimilar) = (UnescapedBytes(json, key.start, key.end), 0, true, true)
+            // With escapes: no API server writes such a key.
+            var (decoded, position, isEqual) = (UnescapedBytes(json, key.start, key.end), 0, true)
             while let byte = try decoded.next() {
-                guard byte < 0x80 else { throw ScanError(kind: .ambiguousKey, offset: key.start) }
-                let other = unsafe position < name.utf8CodeUnitCount ? name.utf8Start[position] : 0
+                let other = unsafe name.utf8Start[position]
+                guard byte | 0x20 == other | 0x20 else { return false }
                 isEqual = isEqual && byte == other
-                isSimilar = isSimilar && byte | 0x20 == other | 0x20
                 position += 1
             }
-            guard position == name.utf8CodeUnitCount, isSimilar else { return false }
             guard isEqual else { throw ScanError(kind: .ambiguousKey, offset: key.start) }
             return true
         }
@@ -294,6 +309,7 @@ extension AdmissionScanner {
                     _ = try json.skipValue(from: index, depth: 0)
                     throw ScanError(kind: .wrongType, offset: index)
                 }
+                guard texts.count < AdmissionRequest.groupsMax else { throw ScanError(kind: .tooLarge, offset: index) }
                 var text = Text()
                 index = try json.token(from: take(from: index, &text))
                 texts.append(text)

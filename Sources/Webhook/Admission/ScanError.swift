@@ -16,6 +16,8 @@ package struct ScanError: Error, Hashable, Sendable {
         case notAdmissionReview
         case missingUID
         case missingUsername
+        /// What an answer repeats is longer than any name, or there are more groups than any user has.
+        case tooLarge
     }
 
     package let kind: Kind
@@ -39,6 +41,9 @@ extension ScanError: CustomStringConvertible {
         case .notAdmissionReview: "not an admission.k8s.io/v1 AdmissionReview"
         case .missingUID: "request.uid is missing"
         case .missingUsername: "request.userInfo.username is missing"
+        case .tooLarge:
+            "not an AdmissionReview of any API server: more than \(AdmissionRequest.groupsMax) groups, or a uid, namespace or "
+                + "resource of more than \(AdmissionRequest.repeatedBytesMax) bytes, before offset \(offset)"
         }
     }
 }

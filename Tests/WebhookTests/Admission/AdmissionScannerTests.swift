@@ -266,6 +266,32 @@ import Webhook
         #expect(error(Array(body.utf8))?.kind == .notAdmissionReview)
     }
 
+    @Test func `more than any API server sends is refused, and up to there taken`() {
+        var review = Review()
+        review.groups = (0..<10_000).map { "\($0)" }
+        review.namespace = String(repeating: "n", count: 1024)
+        let outcome = scan(review.bytes)
+        #expect(outcome == ReferenceReview.read(review.bytes))
+        guard case .accepted(let fields) = outcome else {
+            Issue.record("refused")
+            return
+        }
+        #expect(fields.groups.count == 10_000)
+
+        var more = review
+        more.groups.append("one")
+        #expect(scan(more.bytes) == .refused && ReferenceReview.read(more.bytes) == .refused)
+        for key in ["uid", "namespace", "resource"] {
+            let long = String(repeating: "n", count: 1025)
+            let text = String(decoding: Review().bytes, as: UTF8.self)
+                .replacing(
+                    #""\#(key)":"\#(["uid": "u-1", "namespace": "team-a", "resource": "guestbooks"][key]!)""#,
+                    with: #""\#(key)":"\#(long)""#)
+            #expect(text.contains(long))
+            #expect(scan(Array(text.utf8)) == .refused && ReferenceReview.read(Array(text.utf8)) == .refused)
+        }
+    }
+
     @Test func `one JSON text and nothing else is taken`() {
         let body = review(object: Array("1".utf8))
         #expect(scan(Array(" \r\n\t".utf8) + body + Array(" \r\n\t".utf8)) == .accepted(plain))
