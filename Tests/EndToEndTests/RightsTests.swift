@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `with cert-manager as the authority, controllers have no right to any Secret or to write the configuration`()
+    @Test func `with cert-manager, controllers have no right to any Secret, and only look at the configuration`()
         async throws
     {
         let plane = try await ControlPlane.start("east")
