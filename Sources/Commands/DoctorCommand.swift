@@ -39,7 +39,8 @@ enum DoctorCommand: Command {
         "leasehold doctor --lease-storage-bucket my-bucket --context east \\",
         "    --service-account leader-election-controller-manager \\",
         "    --authority-secret leader-election-authority",
-        "kubectl exec -n multi-cluster-leader-election-system deploy/leader-election-controller-manager -- \\",
+        "kubectl exec -n multi-cluster-leader-election-system \\",
+        "    deploy/leader-election-controller-manager -- \\",
         "    /usr/local/bin/leasehold doctor",
     ]
     static let exitCodes = [
