@@ -278,7 +278,9 @@ package actor KubernetesController: Contender {
             decided.yield(result)
             return
         }
-        guard farewell == .release, loss == nil else {
+        // A standby has nothing to say about leases that another run leads on.
+        let hadTakenOver = board.table().anchor.boottime > 0
+        guard farewell == .release, loss == nil, hadTakenOver else {
             if farewell != nil { decided.yield(result) }
             return
         }

@@ -159,6 +159,19 @@ extension FakeAPIServer {
         #expect(second.claimed == 1)
     }
 
+    @Test func `a standby replica that is asked to give everything back writes nothing either`() async throws {
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let first = try Run(server, in: store)
+        try await eventually("it is led") { try server.leads("team-a") }
+        let mirror = try FakeAPIServer(namespaces: ["team-a"])
+        let second = try Run(mirror, in: store)
+        try await eventually("it stands by") { second.status.phase == .standingBy }
+        second.controller.leave(.release)
+        #expect(await second.end.value == nil)
+        #expect(mirror.writes.isEmpty, "\(mirror.writes)")
+        #expect(first.claimed == 1)
+    }
+
     // MARK: - The end
 
     /// As an earlier run left it, of which nothing is to be waited out.
