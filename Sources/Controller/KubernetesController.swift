@@ -285,6 +285,7 @@ package actor KubernetesController: Contender {
             return
         }
         // Nobody comes soon to correct what the objects say, so it is done now.
+        desk.hasEnded = true
         flushEnd = .now + Self.flushLimit
         look()
         endFlushIfDone()
