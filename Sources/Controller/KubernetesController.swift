@@ -297,7 +297,7 @@ package actor KubernetesController: Contender {
     }
 
     /// Protocol, "when a leader can elect but not work".
-    private func watchAPI() {
+    func watchAPI(at now: Reading = .now()) {
         let answered = client.lastAnswered
         if let loss {
             guard let answered, answered != loss.lastAnswered else { return }
@@ -315,7 +315,8 @@ package actor KubernetesController: Contender {
             kubernetesStatus.note(isGivenUp: false)
             startElectionIfReady()
         } else if let candidate, let timeout = options.apiLossTimeout, farewell == nil,
-            Reading.now().elapsedForUse(since: answered ?? started) > timeout
+            // A wall clock that is set forward is no silence.
+            now.elapsedForWait(since: answered ?? started) > timeout
         {
             log.warning(
                 "\(client.server) has not answered for \(timeout.forPeople): gives everything back, since nobody here can "

@@ -261,6 +261,20 @@ extension FakeAPIServer {
         #expect(run.lines.contains("answers again: takes part in the election again"))
     }
 
+    @Test func `a wall clock that is set forward is no silence of the API server`() async throws {
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(server, in: store, apiLossTimeout: .seconds(60))
+        try await eventually("it is led") { try server.leads("team-a") }
+        var now = Reading.now()
+        now.realtime += 3600_000_000_000
+        await run.controller.watchAPI(at: now)
+        #expect(!run.lines.contains("gives everything back"))
+        now.boottime += 3600_000_000_000
+        now.monotonicRaw += 3600_000_000_000
+        await run.controller.watchAPI(at: now)
+        #expect(run.lines.contains("gives everything back"))
+    }
+
     @Test func `a store that cannot be opened is tried again, and said`() async throws {
         struct Broken: Error, CustomStringConvertible { let description = "the bucket is on fire" }
         let attempts = Locked(0)
