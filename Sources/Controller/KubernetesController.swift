@@ -301,7 +301,8 @@ package actor KubernetesController: Contender {
         let answered = client.lastAnswered
         if let loss {
             guard let answered, answered != loss.lastAnswered else { return }
-            if let candidate {
+            // A release that was asked for goes on, and its last statuses can be written now.
+            if let candidate, farewell == nil {
                 // Once: each time begins a new wait for the store.
                 if loss.isOver { return }
                 self.loss?.isOver = true
@@ -310,7 +311,7 @@ package actor KubernetesController: Contender {
                 candidate.leave(.handover)
                 return
             }
-            log.info("\(client.server) answers again: takes part in the election again")
+            if farewell == nil { log.info("\(client.server) answers again: takes part in the election again") }
             self.loss = nil
             kubernetesStatus.note(isGivenUp: false)
             startElectionIfReady()

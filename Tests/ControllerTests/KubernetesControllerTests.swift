@@ -261,6 +261,24 @@ extension FakeAPIServer {
         #expect(run.lines.contains("answers again: takes part in the election again"))
     }
 
+    @Test func `a release that was asked for stays one when the API server returns`() async throws {
+        // As above: what is waited for outlasts this test.
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(
+            server, apiLossTimeout: .seconds(10), releaseLimit: .seconds(3600), openStore: { [store] in store })
+        try await eventually("it is led") { try server.leads("team-a") }
+        server.goDown()
+        try await eventually("its leases are free") { try await record("team-a")?.isFree == true }
+        run.controller.leave(.release)
+        server.comeBack()
+        try await eventually("its return is noticed") {
+            if try run.problem(of: "Kubernetes API answers") == nil { return true }
+            return try await member()?.state != .live
+        }
+        #expect(try await member()?.state == .live)
+        #expect(!run.lines.contains("takes part in the election again"))
+    }
+
     @Test func `a wall clock that is set forward is no silence of the API server`() async throws {
         let server = try FakeAPIServer(namespaces: ["team-a"])
         let run = try Run(server, in: store, apiLossTimeout: .seconds(60))
