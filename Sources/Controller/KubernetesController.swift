@@ -278,11 +278,14 @@ package actor KubernetesController: Contender {
             decided.yield(result)
             return
         }
-        guard farewell == .release, loss == nil else {
+        // A standby has nothing to say about leases that another run leads on.
+        let hadTakenOver = board.table().anchor.boottime > 0
+        guard farewell == .release, loss == nil, hadTakenOver else {
             if farewell != nil { decided.yield(result) }
             return
         }
         // Nobody comes soon to correct what the objects say, so it is done now.
+        desk.hasEnded = true
         flushEnd = .now + Self.flushLimit
         look()
         endFlushIfDone()
@@ -294,11 +297,12 @@ package actor KubernetesController: Contender {
     }
 
     /// Protocol, "when a leader can elect but not work".
-    private func watchAPI() {
+    func watchAPI(at now: Reading = .now()) {
         let answered = client.lastAnswered
         if let loss {
             guard let answered, answered != loss.lastAnswered else { return }
-            if let candidate {
+            // A release that was asked for goes on, and its last statuses can be written now.
+            if let candidate, farewell == nil {
                 // Once: each time begins a new wait for the store.
                 if loss.isOver { return }
                 self.loss?.isOver = true
@@ -307,12 +311,13 @@ package actor KubernetesController: Contender {
                 candidate.leave(.handover)
                 return
             }
-            log.info("\(client.server) answers again: takes part in the election again")
+            if farewell == nil { log.info("\(client.server) answers again: takes part in the election again") }
             self.loss = nil
             kubernetesStatus.note(isGivenUp: false)
             startElectionIfReady()
         } else if let candidate, let timeout = options.apiLossTimeout, farewell == nil,
-            Reading.now().elapsedForUse(since: answered ?? started) > timeout
+            // A wall clock that is set forward is no silence.
+            now.elapsedForWait(since: answered ?? started) > timeout
         {
             log.warning(
                 "\(client.server) has not answered for \(timeout.forPeople): gives everything back, since nobody here can "

@@ -59,6 +59,8 @@ struct LeaseDesk {
     private let cluster: String
     private let isElected: @Sendable (_ namespace: String, _ labels: [String: String]) -> Bool
 
+    /// Whether this run leads nothing any more, and only says so: another one may have claimed since.
+    var hasEnded = false
     private(set) var places: [String: Place] = [:]
     /// Objects in namespaces that are not known (yet).
     private var strays: [String: LeaseView] = [:]
@@ -241,6 +243,7 @@ struct LeaseDesk {
         let status = report.status(namespace: namespace, slot: slot, of: lease)
         guard let known = lease.status else { return .status(status) }
         if known == status { return nil }
+        if hasEnded, known.term ?? 0 > status.term ?? 0 { return nil }
         return refreshing || !known.differsOnlyInFreshness(from: status) ? .status(status) : nil
     }
 

@@ -254,7 +254,7 @@ extension Elector {
             if let quiet = own.acknowledged?.quiet { own.acknowledged?.quiet = min(quiet, record.quietSeconds) }
         }
         // Such a take-over is confirmed by a heartbeat that is remembered.
-        if phase == .joining { writeOwn(.live) }
+        if phase == .joining { tryTakeOver() }
     }
 
     /// A write of the own record took effect, and made this version.
@@ -326,7 +326,13 @@ extension Elector {
         own.sequence = max(own.sequence, record?.sequence ?? 0)
         own.leaseSequence =
             record.map { $0.leaseSequence &+ 1 } ?? UInt64(max(0, now.realtime / 1_000_000_000))
-        writeOwn(.live)
+        tryTakeOver()
+    }
+
+    /// Not again at once: a store that refuses each write and answers each read would be asked at the pace of its answers.
+    /// The next read leads here again. A second at most, as for the reads: nobody leads meanwhile.
+    private mutating func tryTakeOver() {
+        if isDue(after: min(.seconds(1), timing.retryInterval), since: own.lastWrite) { writeOwn(.live) }
     }
 
     private mutating func becomeActive() {

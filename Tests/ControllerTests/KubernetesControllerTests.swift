@@ -159,6 +159,19 @@ extension FakeAPIServer {
         #expect(second.claimed == 1)
     }
 
+    @Test func `a standby replica that is asked to give everything back writes nothing either`() async throws {
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let first = try Run(server, in: store)
+        try await eventually("it is led") { try server.leads("team-a") }
+        let mirror = try FakeAPIServer(namespaces: ["team-a"])
+        let second = try Run(mirror, in: store)
+        try await eventually("it stands by") { second.status.phase == .standingBy }
+        second.controller.leave(.release)
+        #expect(await second.end.value == nil)
+        #expect(mirror.writes.isEmpty, "\(mirror.writes)")
+        #expect(first.claimed == 1)
+    }
+
     // MARK: - The end
 
     /// As an earlier run left it, of which nothing is to be waited out.
@@ -246,6 +259,38 @@ extension FakeAPIServer {
         server.comeBack()
         try await eventually("it is led again") { run.claimed == 1 }
         #expect(run.lines.contains("answers again: takes part in the election again"))
+    }
+
+    @Test func `a release that was asked for stays one when the API server returns`() async throws {
+        // As above: what is waited for outlasts this test.
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(
+            server, apiLossTimeout: .seconds(10), releaseLimit: .seconds(3600), openStore: { [store] in store })
+        try await eventually("it is led") { try server.leads("team-a") }
+        server.goDown()
+        try await eventually("its leases are free") { try await record("team-a")?.isFree == true }
+        run.controller.leave(.release)
+        server.comeBack()
+        try await eventually("its return is noticed") {
+            if try run.problem(of: "Kubernetes API answers") == nil { return true }
+            return try await member()?.state != .live
+        }
+        #expect(try await member()?.state == .live)
+        #expect(!run.lines.contains("takes part in the election again"))
+    }
+
+    @Test func `a wall clock that is set forward is no silence of the API server`() async throws {
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(server, in: store, apiLossTimeout: .seconds(60))
+        try await eventually("it is led") { try server.leads("team-a") }
+        var now = Reading.now()
+        now.realtime += 3600_000_000_000
+        await run.controller.watchAPI(at: now)
+        #expect(!run.lines.contains("gives everything back"))
+        now.boottime += 3600_000_000_000
+        now.monotonicRaw += 3600_000_000_000
+        await run.controller.watchAPI(at: now)
+        #expect(run.lines.contains("gives everything back"))
     }
 
     @Test func `a store that cannot be opened is tried again, and said`() async throws {

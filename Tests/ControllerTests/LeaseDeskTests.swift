@@ -298,6 +298,21 @@ struct LeaseDeskTests {
         #expect(status.conditions?.first?.reason == "Lapsed")
     }
 
+    @Test func `once this run has ended, a status of a later term is somebody else's`() {
+        var scene = Scene()
+        var status = LeaseObject.Status()
+        (status.isLeader, status.term) = (true, 8)
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", status: status)])
+        scene.set("team-a", .free, term: 7)
+        #expect(scene.chore("team-a") != nil, "the record may have been made anew")
+        scene.desk.hasEnded = true
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, status: status))
+        #expect(scene.chore("team-a") == nil)
+        status.term = 7
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 3, status: status))
+        #expect(scene.chore("team-a") != nil)
+    }
+
     @Test func `a store that is silent is for the trickle`() {
         var scene = Scene()
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a")])

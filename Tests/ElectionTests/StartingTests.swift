@@ -150,9 +150,35 @@ struct StartingTests {
             bench.run(for: .seconds(1))
         }
         bench.land(first)
+        bench.forget()
+        for _ in 0..<20 {
+            for write in bench.held { bench.answer(write, .unclear) }
+            bench.run(for: .milliseconds(100))
+        }
+        #expect(bench.heartbeatsSent.count <= 2, "its confirmation is tried at the pace of retries, too")
         bench.holds = { _ in false }
-        bench.answer(try bench.only())
+        for write in bench.held { bench.answer(write) }
         bench.run(for: .seconds(5))
+        #expect(bench.leads("n"))
+    }
+
+    @Test(arguments: [MemberRecord.State.handover, nil])
+    func `a take-over that is refused is tried at the pace of retries, not of the answers`(
+        before: MemberRecord.State?
+    ) {
+        let store = Records()
+        if let before { store.beat("east", incarnation: "0", state: before, quiet: 3) }
+        let bench = Bench(on: store)
+        bench.holds = \.isMemberWrite
+        bench.want("n")
+        for _ in 0..<50 {
+            for write in bench.held { bench.answer(write, .unclear) }
+            bench.run(for: .milliseconds(100))
+        }
+        #expect(bench.heartbeatsSent.count == 6, "one at the start, then one a second")
+        bench.holds = { _ in false }
+        for write in bench.held { bench.answer(write, .unclear) }
+        bench.run(for: .seconds(1))
         #expect(bench.leads("n"))
     }
 

@@ -113,7 +113,7 @@ actor GrantKeeper {
             do {
                 let grant = try await ask(endpoint, known, longest.clamped(to: Self.timeouts))
                 guard !Task.isCancelled else { return }
-                try take(grant, askedAt: asked, from: endpoint)
+                try take(grant, askedAt: asked, knowing: known, from: endpoint)
             } catch {
                 guard !Task.isCancelled else { return }
                 status.count(.failed)
@@ -144,11 +144,16 @@ actor GrantKeeper {
 
     // MARK: What they say
 
-    private func take(_ grant: Grant, askedAt asked: Reading, from endpoint: GrantAddress) throws {
+    /// - Parameter known: the table that the question named.
+    private func take(
+        _ grant: Grant, askedAt asked: Reading, knowing known: TableMark?, from endpoint: GrantAddress
+    ) throws {
         // A controller that another run of it has replaced without its knowing, as when the store does not answer it, goes
         // on granting for a while. What counts is who has renewed last.
         let heartbeat = asked.monotonicRaw - max(0, grant.elapsed)
-        if grant.cluster == cluster, grant.isActive, isOutdated(grant, heartbeat) {
+        // Nor can it be used when it rests on a table that another controller's has replaced since the question was sent.
+        let lacksItsTable = grant.table == nil && grant.mark == known && known != client.known
+        if grant.cluster == cluster, grant.isActive, lacksItsTable || isOutdated(grant, heartbeat) {
             status.count(.outdated)
             status.note("\(endpoint)", problem: nil)
             return
@@ -174,8 +179,8 @@ actor GrantKeeper {
         tell(of: grant, from: endpoint, at: asked)
         if !isOurs(grant) { sourceChanged = asked }
         isRegaining = table.entries.contains { $0.state == .lapsed || $0.state == .unknown }
-        let known = isOurs(grant) ? source?.heartbeat : nil
-        source = (grant.mark.incarnation, max(heartbeat, known ?? heartbeat))
+        let newest = isOurs(grant) ? source?.heartbeat : nil
+        source = (grant.mark.incarnation, max(heartbeat, newest ?? heartbeat))
         lastGranted = asked
         hasBeenGranted = true
         (isSilent, hasToldOfSilence) = (false, false)

@@ -12,6 +12,8 @@ final class FakeControllers: Sendable {
         case refuses
         /// Never answers, until the question is given up.
         case hangs
+        /// Answers when it is set to do something else.
+        case hesitates
         case talksNonsense
     }
 
@@ -61,13 +63,16 @@ final class FakeControllers: Sendable {
     @Sendable func ask(_ endpoint: GrantAddress, _ known: TableMark?, _ timeout: Duration) async throws -> Grant {
         let name = endpoint.description
         asked.withLock { $0[name, default: 0] += 1 }
+        while case .hesitates = behaviours.withLock({ $0[name] }) {
+            try await Task.sleep(for: .milliseconds(1), clock: .continuous)
+        }
         switch behaviours.withLock({ $0[name] }) {
         case .answers(let table): return Grant(of: table, known: known, at: now, timing: Self.timing)
         case .talksNonsense: throw CommandFailure("nonsense")
         case .hangs:
             try await Task.sleep(for: .seconds(3600), clock: .continuous)
             throw Unreachable()
-        case .refuses, nil: throw Unreachable()
+        case .refuses, .hesitates, nil: throw Unreachable()
         }
     }
 

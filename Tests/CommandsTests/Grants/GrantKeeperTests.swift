@@ -174,6 +174,26 @@ struct GrantKeeperTests {
         }
     }
 
+    @Test func `an answer that rests on a table which another's has replaced is late, not wrong`() async throws {
+        fake.set("a:1", .answers(fake.table("i1")))
+        try await keeping("a:1", "b:1") { keeper in
+            try await leads(keeper)
+            fake.advance(.milliseconds(10))
+            let heartbeat = fake.now
+            fake.advance(.milliseconds(10))
+            fake.set("a:1", .hesitates)
+            let asked = fake.questions("a:1")
+            try await eventually("it is asked, and told which table is known") { fake.questions("a:1") > asked }
+            fake.set("b:1", .answers(fake.table("i2", term: 8, heartbeat: heartbeat)))
+            try await leads(keeper, term: 8)
+            // It has renewed since.
+            fake.set("a:1", .answers(fake.table("i1")))
+            try await fake.waitForAnswer(of: "a:1")
+            #expect(lines(with: "cannot be used") == 0)
+            try await leads(keeper, term: 7)
+        }
+    }
+
     @Test func `one that says that it has been replaced gives way at once`() async throws {
         let heartbeat = fake.now
         fake.set("a:1", .answers(fake.table("i1")))
