@@ -97,8 +97,8 @@ struct ScaleTests {
         }
     }
 
-    /// How often something that happens once an interval may happen in this time.
-    private func intervals(_ time: Duration, _ interval: Duration) -> Int { Int(time / interval) + 1 }
+    /// How often something that happens once an interval may happen in this time; the first of all may have come late.
+    private func intervals(_ time: Duration, _ interval: Duration) -> Int { Int((time + .seconds(1)) / interval) + 1 }
 
     private func nextHeartbeats(_ count: Int, of cluster: TestCluster, _ fleet: Fleet) async throws {
         let mark = fleet.emulator.mark

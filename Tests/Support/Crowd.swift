@@ -129,6 +129,7 @@ private final class CrowdLoop {
         _ conduct: Crowd.Conduct, _ count: Int, port: UInt16, _ context: ClientContext, reportingTo crowd: Crowd
     ) {
         (self.conduct, self.count, self.port, self.context, self.crowd) = (conduct, count, port, context, crowd)
+        precondition(epoll >= 0, "epoll_create1: errno \(errno)")
     }
 
     func run() {
@@ -205,6 +206,9 @@ private final class CrowdLoop {
         case .silent:
             sendPlain(member, [0x16, 0x03, 0x01, 0x02])
             hold(member)
+        case .halfHandshake:
+            sendPlain(member, greeting())
+            hold(member)
         case .reset:
             var option = linger(l_onoff: 1, l_linger: 0)
             _ = unsafe setsockopt(
@@ -219,7 +223,7 @@ private final class CrowdLoop {
             // A handshake record of 65,535 bytes; 2^14 are allowed (RFC 8446, section 5.1).
             sendPlain(member, [0x16, 0x03, 0x03, 0xFF, 0xFF] + [UInt8](repeating: 1, count: 600))
             leave(member)
-        case .idle, .slowHead, .slowBody, .hoarding, .halfHandshake, .slowReader, .handshakes, .halfClosed:
+        case .idle, .slowHead, .slowBody, .hoarding, .slowReader, .handshakes, .halfClosed:
             guard let tls = try? TLSConnection(context, serverName: "127.0.0.1", descriptor: member.socket) else {
                 return remove(member, isDone: false)
             }
@@ -227,6 +231,20 @@ private final class CrowdLoop {
             member.phase = .greeting
             greet(member)
         }
+    }
+
+    /// A ClientHello. Made aside: a client that sent it itself might find the answer, and finish the handshake.
+    private func greeting() -> [UInt8] {
+        var ends: [Int32] = [-1, -1]
+        let made = unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
+        precondition(made == 0, "socketpair: errno \(errno)")
+        defer { for end in ends { Glibc.close(end) } }
+        var tls = try! TLSConnection(context, serverName: "127.0.0.1", descriptor: ends[0])
+        precondition(tls.handshake() == .wantsRead)
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe recv(ends[1], &bytes, bytes.count, Int32(MSG_DONTWAIT))
+        precondition(count > 0, "no ClientHello")
+        return Array(bytes[..<count])
     }
 
     private func sendPlain(_ member: CrowdMember, _ bytes: [UInt8]) {
@@ -237,7 +255,7 @@ private final class CrowdLoop {
         switch member.tls!.handshake() {
         case .done: greeted(member)
         case .wantsRead:
-            if conduct == .halfHandshake { hold(member) } else { watch(member, EPOLLIN.rawValue) }
+            watch(member, EPOLLIN.rawValue)
         case .wantsWrite: watch(member, EPOLLOUT.rawValue)
         case .closed, .failed: remove(member, isDone: false)
         }
