@@ -1,10 +1,5 @@
 private import COpenSSL
 
-/// SSL_CTX_set_info_callback(3): called for each step of a handshake, and of what follows it.
-private func noteState(ssl: OpaquePointer?, place: Int32, result: Int32) {
-    if place & SSL_CB_LOOP != 0 { unsafe SocketBIO(of: ssl).noteStep() }
-}
-
 /// One `SSL_CTX` with the settings that servers and clients share. Not changed once its owner has been made.
 ///
 /// Each `SSL` made from it holds its own reference, so connections outlive the context that they came from.
@@ -107,4 +102,9 @@ private func noteState(ssl: OpaquePointer?, place: Int32, result: Int32) {
     private func refusal(of certificate: Certificate) -> TLSError {
         .invalid("the certificate \(certificate.subject)", problem: "cannot be used: \(ErrorQueue.drain())")
     }
+}
+
+/// SSL_CTX_set_info_callback(3): called for each step of a handshake, and of what follows it.
+private func noteState(ssl: OpaquePointer?, place: Int32, result: Int32) {
+    if place & SSL_CB_LOOP != 0 { unsafe SocketBIO(of: ssl).noteStep() }
 }

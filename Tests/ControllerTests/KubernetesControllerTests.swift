@@ -138,15 +138,22 @@ extension FakeAPIServer {
         #expect(run.claimed == 1, "west is not there to take it")
     }
 
-    @Test func `a standby replica writes nothing, until it takes over`() async throws {
+    /// Two replicas of one cluster. The second one's API server is the same cluster's, as that replica sees it, so that each
+    /// one's writes can be told apart.
+    private func leaderAndStandby() async throws -> (
+        server: FakeAPIServer, first: Run, mirror: FakeAPIServer, second: Run
+    ) {
         let server = try FakeAPIServer(namespaces: ["team-a"])
         let first = try Run(server, in: store)
         try await eventually("it is led") { try server.leads("team-a") }
-
-        // The same cluster's, as the replica sees it, so that each one's writes can be told apart.
         let mirror = try FakeAPIServer(namespaces: ["team-a"])
         let second = try Run(mirror, in: store)
         try await eventually("it stands by") { second.status.phase == .standingBy }
+        return (server, first, mirror, second)
+    }
+
+    @Test func `a standby replica writes nothing, until it takes over`() async throws {
+        let (server, first, mirror, second) = try await leaderAndStandby()
         // It looks at what there is to do once a second, and asks the API server in every interval.
         try await eventually("it had time to write") { second.lines.contains("Stands by") && mirror.probes >= 2 }
         #expect(mirror.writes.isEmpty, "\(mirror.writes)")
@@ -160,12 +167,7 @@ extension FakeAPIServer {
     }
 
     @Test func `a standby replica that is asked to give everything back writes nothing either`() async throws {
-        let server = try FakeAPIServer(namespaces: ["team-a"])
-        let first = try Run(server, in: store)
-        try await eventually("it is led") { try server.leads("team-a") }
-        let mirror = try FakeAPIServer(namespaces: ["team-a"])
-        let second = try Run(mirror, in: store)
-        try await eventually("it stands by") { second.status.phase == .standingBy }
+        let (_, first, mirror, second) = try await leaderAndStandby()
         second.controller.leave(.release)
         #expect(await second.end.value == nil)
         #expect(mirror.writes.isEmpty, "\(mirror.writes)")

@@ -38,6 +38,7 @@ package struct AdmissionRequest {
         swap(&groups, &self.groups)
     }
 
+    /// Whether an answer would repeat more of this request than ``repeatedBytesMax`` allows.
     var repeatsTooMuch: Bool {
         max(uid.count, namespace.count, resource.name.count) > Self.repeatedBytesMax
     }
