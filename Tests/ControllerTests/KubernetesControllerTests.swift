@@ -249,14 +249,20 @@ extension FakeAPIServer {
         try await eventually("it is ready") { run.kubernetesStatus.checks().allSatisfy { $0.problem == nil } }
     }
 
-    @Test func `an API server that returns while everything is given back is not kept waiting`() async throws {
-        // The first run ever inherits a wait from an unknown one, and may not write that it has stopped.
+    /// A run whose API server has gone, and which has freed its lease but not ended: the first run ever inherits a wait from
+    /// an unknown one, which outlasts a test, and may not write that it has stopped.
+    private func givingBackForWantOfAPI() async throws -> (server: FakeAPIServer, run: Run) {
         let server = try FakeAPIServer(namespaces: ["team-a"])
         let run = try Run(
             server, apiLossTimeout: .seconds(10), releaseLimit: .seconds(3600), openStore: { [store] in store })
         try await eventually("it is led") { try server.leads("team-a") }
         server.goDown()
         try await eventually("its leases are free") { try await record("team-a")?.isFree == true }
+        return (server, run)
+    }
+
+    @Test func `an API server that returns while everything is given back is not kept waiting`() async throws {
+        let (server, run) = try await givingBackForWantOfAPI()
         #expect(try await member()?.state == .live)
         server.comeBack()
         try await eventually("it is led again") { run.claimed == 1 }
@@ -264,13 +270,7 @@ extension FakeAPIServer {
     }
 
     @Test func `a release that was asked for stays one when the API server returns`() async throws {
-        // As above: what is waited for outlasts this test.
-        let server = try FakeAPIServer(namespaces: ["team-a"])
-        let run = try Run(
-            server, apiLossTimeout: .seconds(10), releaseLimit: .seconds(3600), openStore: { [store] in store })
-        try await eventually("it is led") { try server.leads("team-a") }
-        server.goDown()
-        try await eventually("its leases are free") { try await record("team-a")?.isFree == true }
+        let (server, run) = try await givingBackForWantOfAPI()
         run.controller.leave(.release)
         server.comeBack()
         try await eventually("its return is noticed") {
