@@ -46,7 +46,8 @@ ok "${version//$'\n'/, }"
 # LOG SED-EXPRESSION: prints what the expression makes of the line that is waited for.
 wait_for() {
     for _ in {1..200}; do
-        found=$(sed -nE "$2" "$work/$1.log" | head -n 1)
+        found=$(sed -nE "$2" "$work/$1.log")
+        found=${found%%$'\n'*}
         [[ -z $found ]] || return 0
         sleep 0.05
     done

@@ -25,7 +25,7 @@ strip -o "$root/usr/local/bin/leasehold" "$binary"
 # What the loader finds, itself included, each under the name by which it is asked for; and libcurl, which the binary loads
 # when it uses it, with what that needs. The C library resolves names without further modules (since 2.34), and nothing else
 # of these is loaded later.
-curl=$(PATH=$PATH:/sbin ldconfig -p | awk '$1 == "libcurl.so.4" { print $NF; exit }')
+curl=$(PATH=$PATH:/sbin ldconfig -p | awk '$1 == "libcurl.so.4" && !seen++ { print $NF }')
 [[ -n $curl ]] || fail "libcurl.so.4 is not installed; apt-get install libcurl4"
 libraries=$(ldd "$binary" "$curl")$'\n'"libcurl.so.4 => $curl"
 [[ $libraries != *'not found'* ]] || fail "$binary needs libraries that are not there: $(grep 'not found' <<<"$libraries")"
