@@ -270,6 +270,10 @@ extension Elector {
                 sent: Rule.windowRunsFromSendTime.isKept ? attempt.sent : now, quiet: attempt.quiet)
             planIsDue = true
             if phase == .joining { becomeActive() }
+            // All writes since the take-over were of this incarnation: nobody has deposed it meanwhile.
+            if takeovers > 0, let inherited, now.elapsedForWait(since: inherited.since) >= timing.steadyTime {
+                takeovers = 0
+            }
         case .handover: end(.handedOver)
         case .stopped: end(.stopped)
         }

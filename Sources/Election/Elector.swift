@@ -35,7 +35,8 @@ package struct Elector: Sendable {
 
     package let identity: Identity
     package let timing: Timing
-    /// How many incarnations of this process took over from a live one; the successor's ``init`` wants it.
+    /// How many incarnations of this process took over from a live one, since one was active for ``Timing/steadyTime``; the
+    /// successor's ``init`` wants it.
     package internal(set) var takeovers: Int
     /// What admissions and grants are judged by.
     package internal(set) var table: LeadershipTable

@@ -67,11 +67,15 @@ package struct Timing: Hashable, Sendable {
 
     /// For how long a standby sees an unchanged record before it takes over.
     ///
-    /// - Parameter takeovers: how many of this process's incarnations took over before; each doubles the wait, so that
-    ///   two replicas cannot depose each other for ever.
+    /// - Parameter takeovers: how many of this process's incarnations took over since one of them was active for
+    ///   ``steadyTime``; each doubles the wait, so that two replicas cannot depose each other for ever.
     package func standbyTakeover(after takeovers: Int) -> Duration {
         max(renewInterval * 3, requestTimeout + .seconds(2)) * (1 << min(max(takeovers, 0), 10))
     }
+
+    /// For how long an incarnation is active before take-overs before that are forgotten: a process that was deposed ten
+    /// times in a year would stand by for hours when it is needed.
+    package var steadyTime: Duration { .seconds(3600) }
 
     /// Why a namespace with this lease duration cannot be competed for; nil when it can.
     package func refusal(ofSeconds seconds: Int) -> String? {

@@ -88,6 +88,16 @@ struct StartingTests {
         #expect(starting(state: .stopped, quiet: 0).elector.takeovers == 0)
     }
 
+    @Test func `an hour without another take-over ends the doubling`() {
+        let bench = starting(takeovers: 3)
+        bench.run(for: .seconds(72))
+        bench.run(for: .seconds(3590))
+        #expect(bench.elector.takeovers == 4)
+        bench.run(for: .seconds(20))
+        #expect(bench.elector.takeovers == 0)
+        #expect(bench.leads("n"))
+    }
+
     @Test func `a live record that changes is never taken over`() {
         let bench = starting()
         for _ in 0..<100 {
