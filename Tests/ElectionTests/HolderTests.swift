@@ -218,6 +218,18 @@ struct HolderTests {
         #expect(bench.leaseWrites("n").count == (outcome == .unclearButLanded ? 1 : 2))
     }
 
+    @Test(arguments: [Bench.Outcome.unclear, .failed])
+    func `a claim that is refused is tried at the pace of retries, not of the answers`(outcome: Bench.Outcome) {
+        let bench = Bench(on: Records())
+        bench.holds = \.isLeaseWrite
+        bench.want("n")
+        for _ in 0..<100 {
+            for write in bench.held { bench.answer(write, outcome) }
+            bench.run(for: .milliseconds(100))
+        }
+        #expect(bench.leaseWrites("n").count == 11)
+    }
+
     @Test func `an unclear claim that lands late is recognised by its id`() throws {
         let bench = Bench(on: Records())
         bench.holds = \.isLeaseWrite

@@ -114,8 +114,8 @@ package final class GCSStore: LeaseStore {
 
     // MARK: - Writing
 
-    /// Keeps an answer that says 429 back for a while, longer each time: who gets it is about to try again, a member record at a
-    /// pace that never slows, the claim of a lease at the pace of the answers.
+    /// Keeps an answer that says 429 back for a while, longer each time: who gets it is about to try again, at a pace that
+    /// never slows.
     private func heedRefusal(of name: ObjectName, _ response: HTTPResponse, by deadline: ContinuousClock.Instant) async
     {
         let pause = refusals.withLock { refusals -> Duration? in
