@@ -383,7 +383,7 @@ package actor KubernetesController: Contender {
         choresUnderWay += 1
         write { controller in
             let outcome = await writer.perform(chore, namespace, view)
-            await controller.finish(chore, namespace, outcome)
+            await controller.finish(chore, namespace, view, outcome)
         }
     }
 
@@ -397,7 +397,9 @@ package actor KubernetesController: Contender {
         }
     }
 
-    private func finish(_ chore: LeaseDesk.Chore, _ namespace: String, _ outcome: LeaseWriter.Outcome) {
+    private func finish(
+        _ chore: LeaseDesk.Chore, _ namespace: String, _ view: LeaseView?, _ outcome: LeaseWriter.Outcome
+    ) {
         choresUnderWay -= 1
         switch outcome {
         case .done(let object, let telling):
@@ -405,7 +407,7 @@ package actor KubernetesController: Contender {
                 log.info("Can \(chore.purpose(namespace)) again")
                 failures.succeeded("\(chore.name) ")
             }
-            desk.end(namespace, failed: false, at: .now)
+            desk.end(chore, namespace, failed: false, at: .now)
             enqueue([desk.takeAnswer(object)].compactMap(\.self))
             if let telling {
                 log.info(telling.message, ["namespace": namespace, "reason": telling.reason])
@@ -414,19 +416,19 @@ package actor KubernetesController: Contender {
         case .notAsked(let reason):
             failures.failed(
                 "\(chore.name)", "The handover of \(namespace) was not asked for yet: \(reason)", at: .now())
-            desk.end(namespace, failed: true, at: .now)
+            desk.end(chore, namespace, failed: true, at: .now)
         case .failed(let error):
             // The first time it may be that the namespace is going, which the watch tells soon.
-            let place = desk.places[namespace]
-            kubernetesStatus.noteWrite(chore.name, problem: error, isEssential: place?.failures ?? 0 > 0)
-            // It may have been deleted, or made, by somebody else; the watch tells soon, and then it is looked at again.
-            if error.code == .notFound, chore != .create { desk.forgetLease(of: namespace) }
-            if error.code != .conflict, error.code != .alreadyExists, place?.isTerminating == false {
+            kubernetesStatus.noteWrite(
+                chore.name, problem: error, isEssential: desk.failures(of: chore, namespace) > 0)
+            // Somebody else has deleted it; the watch tells soon.
+            if error.code == .notFound, chore != .create { desk.forgetLease(of: namespace, uid: view?.uid) }
+            if error.code != .conflict, desk.places[namespace]?.isTerminating == false {
                 failures.failed(
                     "\(chore.name) \(error.code)",
                     "Cannot \(chore.purpose(namespace)), and tries again by itself: \(error)", at: .now())
             }
-            desk.end(namespace, failed: true, at: .now)
+            desk.end(chore, namespace, failed: true, at: .now)
         }
         tellWishes()
         endFlushIfDone()

@@ -26,6 +26,10 @@ struct LeaseDesk {
             }
         }
 
+        fileprivate var retry: WritableKeyPath<Place, Retry> {
+            if case .status = self { \.status } else { \.wishes }
+        }
+
         /// After "Cannot".
         func purpose(_ namespace: String) -> String {
             switch self {
@@ -47,11 +51,30 @@ struct LeaseDesk {
         var removed: String?
         /// A write about it is under way.
         var isBusy = false
-        /// Not before; set after a write failed.
-        var retryAt: ContinuousClock.Instant?
-        var failures = 0
+        var status = Retry()
+        /// Of all other writes: what cannot be carried out must not hold the status up.
+        var wishes = Retry()
         /// What the last status that was compared or written rests on.
         var mark: LeaseStatusReport.Mark?
+    }
+
+    /// When writes of one kind that failed may be tried again.
+    struct Retry {
+        /// nil: the last one succeeded.
+        private(set) var at: ContinuousClock.Instant?
+        private(set) var failures = 0
+
+        func isDue(at now: ContinuousClock.Instant) -> Bool { at ?? now <= now }
+
+        mutating func end(failed: Bool, at now: ContinuousClock.Instant) {
+            guard failed else {
+                self = Retry()
+                return
+            }
+            // 1 s, 2 s, 4 s ... 32 s: a cause that lasts must not load the API server.
+            at = now + .seconds(1 << min(failures, 5))
+            failures += 1
+        }
     }
 
     private let leaseName: String
@@ -117,7 +140,9 @@ struct LeaseDesk {
                 places[namespace]?.lease = nil
                 untold.insert(namespace)
             }
-            return gone + objects.compactMap { take($0) }
+            // As they are: a list that an answer has overtaken is set right by the watch that begins with it, and one of an
+            // API server that was restored from a backup has lower versions.
+            return gone + objects.compactMap { take($0, replacesNewer: true) }
         case .changed(let object): return [take(object)].compactMap(\.self)
         case .removed(let object): return [takeRemoval(of: object)].compactMap(\.self)
         case .troubled, .recovered: return []
@@ -133,17 +158,17 @@ struct LeaseDesk {
         return take(object)
     }
 
-    /// A Lease object as the watch, or an answer, shows it.
+    /// A Lease object as the API server shows it.
     ///
     /// - Returns: its namespace, if that may need something.
-    private mutating func take(_ object: LeaseObject) -> String? {
+    private mutating func take(_ object: LeaseObject, replacesNewer: Bool = false) -> String? {
         guard isOurs(object), let namespace = object.metadata.namespace else { return nil }
         let view = LeaseView(object)
         guard let place = places[namespace] else {
             strays[namespace] = view
             return nil
         }
-        if let known = place.lease, view.isOlder(than: known) { return nil }
+        if !replacesNewer, let known = place.lease, view.isOlder(than: known) { return nil }
         places[namespace]?.lease = view
         places[namespace]?.mark = nil
         untold.insert(namespace)
@@ -214,10 +239,11 @@ struct LeaseDesk {
     /// The namespaces that may need a write: a quick look at all of them.
     func needy(by report: LeaseStatusReport) -> [String] {
         places.compactMap { namespace, place in
-            guard place.isElected, !place.isBusy else { return nil }
-            guard let lease = place.lease else { return place.isTerminating ? nil : namespace }
+            guard !place.isBusy else { return nil }
+            guard let lease = place.lease else { return place.isElected && !place.isTerminating ? namespace : nil }
+            guard place.isElected || lease.status?.isLeader == true else { return nil }
             let mark = report.mark(slot: report.table.index.slot(of: namespace), generation: lease.generation)
-            return place.mark == mark ? nil : namespace
+            return place.mark == mark && place.wishes.at == nil ? nil : namespace
         }
     }
 
@@ -227,45 +253,62 @@ struct LeaseDesk {
     mutating func chore(
         for namespace: String, by report: LeaseStatusReport, at now: ContinuousClock.Instant, refreshing: Bool = false
     ) -> Chore? {
-        guard isComplete, let place = places[namespace], place.isElected, !place.isBusy, place.retryAt ?? now <= now
-        else { return nil }
-        guard let lease = place.lease else { return place.isTerminating ? nil : .create }
-        if lease.spec.holderIdentity != cluster { return .repairHolder(found: lease.spec.holderIdentity) }
-        if let target = lease.transferTo { return .transfer(to: target.isEmpty ? nil : target) }
-        let slot = report.table.index.slot(of: namespace)
-        // There is nothing to write a wish into before the first claim.
-        if let preference = lease.newPreference, let slot, report.table.entries[slot].term > 0 {
-            return .prefer(preference.isEmpty ? nil : preference)
+        guard isComplete, let place = places[namespace], !place.isBusy else { return nil }
+        guard let lease = place.lease else {
+            return place.isElected && !place.isTerminating && place.wishes.isDue(at: now) ? .create : nil
         }
+        let slot = report.table.index.slot(of: namespace)
+        // An object that says that this cluster leads when it does not goes before all else, and is set right even where
+        // there is no election any more: operators rely on it.
+        if lease.status?.isLeader == true, !(slot.map(report.leads) ?? false) {
+            let status = status(of: namespace, place, lease, slot, report, at: now, refreshing: false)
+            if let status { return .status(status) }
+        }
+        guard place.isElected else { return nil }
+        if place.wishes.isDue(at: now) {
+            if lease.spec.holderIdentity != cluster { return .repairHolder(found: lease.spec.holderIdentity) }
+            if let target = lease.transferTo { return .transfer(to: target.isEmpty ? nil : target) }
+            // There is nothing to write a wish into before the first claim.
+            if let preference = lease.newPreference, let slot, report.table.entries[slot].term > 0 {
+                return .prefer(preference.isEmpty ? nil : preference)
+            }
+        }
+        return status(of: namespace, place, lease, slot, report, at: now, refreshing: refreshing).map { .status($0) }
+    }
+
+    /// What is to be written as the status; nil: nothing, or nothing now.
+    private mutating func status(
+        of namespace: String, _ place: Place, _ lease: LeaseView, _ slot: Int?, _ report: LeaseStatusReport,
+        at now: ContinuousClock.Instant, refreshing: Bool
+    ) -> LeaseObject.Status? {
+        guard place.status.isDue(at: now) else { return nil }
         let mark = report.mark(slot: slot, generation: lease.generation)
         guard refreshing || place.mark != mark else { return nil }
         places[namespace]?.mark = mark
         let status = report.status(namespace: namespace, slot: slot, of: lease)
-        guard let known = lease.status else { return .status(status) }
+        guard let known = lease.status else { return status }
         if known == status { return nil }
         if hasEnded, known.term ?? 0 > status.term ?? 0 { return nil }
-        return refreshing || !known.differsOnlyInFreshness(from: status) ? .status(status) : nil
+        return refreshing || !known.differsOnlyInFreshness(from: status) ? status : nil
     }
 
     mutating func begin(_ namespace: String) { places[namespace]?.isBusy = true }
 
     /// A write is done: its answer was taken, or it failed.
-    mutating func end(_ namespace: String, failed: Bool, at now: ContinuousClock.Instant) {
+    mutating func end(_ chore: Chore, _ namespace: String, failed: Bool, at now: ContinuousClock.Instant) {
         places[namespace]?.isBusy = false
-        guard failed else {
-            places[namespace]?.retryAt = nil
-            places[namespace]?.failures = 0
-            return
-        }
-        let failures = places[namespace]?.failures ?? 0
-        places[namespace]?.failures = failures + 1
-        places[namespace]?.mark = nil
-        // 1 s, 2 s, 4 s ... 32 s: a cause that lasts must not load the API server.
-        places[namespace]?.retryAt = now + .seconds(1 << min(failures, 5))
+        places[namespace]?[keyPath: chore.retry].end(failed: failed, at: now)
+        if failed { places[namespace]?.mark = nil }
     }
 
-    /// The Lease object is not there, whatever the watch says.
-    mutating func forgetLease(of namespace: String) {
+    /// How often this kind of write has failed in a row.
+    func failures(of chore: Chore, _ namespace: String) -> Int {
+        places[namespace]?[keyPath: chore.retry].failures ?? 0
+    }
+
+    /// The Lease object with this uid is not there, whatever the watch says. It may have been made anew since.
+    mutating func forgetLease(of namespace: String, uid: String?) {
+        guard let known = places[namespace]?.lease, known.uid == uid else { return }
         places[namespace]?.lease = nil
         untold.insert(namespace)
     }

@@ -38,8 +38,7 @@ struct LeaseWriter: Sendable {
                     ))
             case .transfer(let target): return try await transfer(namespace, to: target, view)
             case .prefer(let target): return try await prefer(namespace, target)
-            case .status(let status):
-                return .done(try await patch(namespace, Patch(status: StatusPatch(status)), subresource: .status))
+            case .status(let status): return .done(try await write(status, namespace, view))
             }
         } catch {
             return .failed(error)
@@ -49,9 +48,34 @@ struct LeaseWriter: Sendable {
     private func create(_ namespace: String) async throws(KubernetesError) -> LeaseObject {
         var metadata = ObjectMetadata(name: leaseName, namespace: namespace)
         metadata.annotations = [Self.managedBy.0: Self.managedBy.1]
-        return try await client.create(
-            LeaseObject(
-                metadata: metadata, spec: .init(holderIdentity: cluster, leaseDurationSeconds: defaultSeconds)))
+        do throws(KubernetesError) {
+            return try await client.create(
+                LeaseObject(
+                    metadata: metadata, spec: .init(holderIdentity: cluster, leaseDurationSeconds: defaultSeconds)))
+        } catch  where error.code == .alreadyExists {
+            // Somebody else made it, and the watch may have told of that before it told of the namespace.
+            return try await read(namespace)
+        }
+    }
+
+    /// Conditions are a list, which a merge patch replaces: one that somebody else adds meanwhile must not be lost.
+    private func write(
+        _ status: LeaseObject.Status, _ namespace: String, _ view: LeaseView?
+    ) async throws(KubernetesError) -> LeaseObject {
+        do throws(KubernetesError) {
+            return try await patch(
+                namespace,
+                Patch(metadata: .init(resourceVersion: view?.resourceVersion), status: StatusPatch(status)),
+                subresource: .status)
+        } catch  where error.code == .conflict {
+            // What the object says now decides what is written next.
+            return try await read(namespace)
+        }
+    }
+
+    /// By a patch that changes nothing, which needs no right to read single objects.
+    private func read(_ namespace: String) async throws(KubernetesError) -> LeaseObject {
+        try await patch(namespace, Patch())
     }
 
     // MARK: Planned handovers
@@ -129,7 +153,7 @@ struct LeaseWriter: Sendable {
             /// Makes the patch a compare-and-swap.
             var resourceVersion: String?
             /// null removes.
-            var annotations: [String: String?]
+            var annotations: [String: String?]?
         }
 
         var metadata: Metadata?

@@ -162,7 +162,8 @@ extension FakeAPIServer.State {
         guard case .object(let merged) = JSONValue.object(object).merged(with: .object(patch)) else {
             return .status(400, "BadRequest")
         }
-        return .json(200, JSONValue.object(put(merged, at: target)).text)
+        // What changes nothing is not written, and makes no version.
+        return .json(200, JSONValue.object(merged == object ? object : put(merged, at: target)).text)
     }
 
     /// - Returns: what is kept.

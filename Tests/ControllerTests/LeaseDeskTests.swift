@@ -127,7 +127,7 @@ struct LeaseDeskTests {
             case 5: _ = desk.take(.removed(Scene.namespace(name)))
             case 6...8: _ = desk.take(.changed(lease))
             case 9: _ = desk.take(.removed(lease))
-            case 10: desk.forgetLease(of: name)
+            case 10: desk.forgetLease(of: name, uid: "u1")
             default: _ = desk.takeAnswer(lease)
             }
             for wish in desk.newWishes() { told[wish.namespace] = wish.aim == .forget ? nil : wish.aim }
@@ -375,12 +375,105 @@ struct LeaseDeskTests {
             #expect(scene.chore("team-a") == .create)
             scene.desk.begin("team-a")
             #expect(scene.chore("team-a") == nil, "one write at a time")
-            scene.desk.end("team-a", failed: true, at: scene.instant)
+            scene.desk.end(.create, "team-a", failed: true, at: scene.instant)
             #expect(scene.chore("team-a") == nil)
             scene.instant += .seconds(seconds)
         }
         scene.desk.begin("team-a")
-        scene.desk.end("team-a", failed: false, at: scene.instant)
+        scene.desk.end(.create, "team-a", failed: false, at: scene.instant)
         #expect(scene.chore("team-a") == .create)
+    }
+
+    // MARK: What operators rely on
+
+    private static func leading() -> LeaseObject.Status {
+        var status = LeaseObject.Status()
+        status.isLeader = true
+        status.observedHolderIdentity = "east"
+        status.term = 7
+        return status
+    }
+
+    private func takesBack(_ chore: LeaseDesk.Chore?) -> Bool {
+        if case .status(let status)? = chore { status.isLeader == false } else { false }
+    }
+
+    @Test func `a namespace that leaves the election no longer says that this cluster leads`() throws {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", status: Self.leading())])
+        _ = scene.desk.take(.changed(Scene.namespace("team-a", labels: ["skip": ""])))
+        scene.set("team-a", .unmanaged)
+        #expect(scene.desk.needy(by: scene.report()) == ["team-a"])
+        guard case .status(let status)? = scene.chore("team-a") else {
+            Issue.record("the status is not written")
+            return
+        }
+        #expect(status.isLeader == false)
+        #expect(status.conditions?.first?.reason == "Unmanaged")
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", holder: "x", version: 2, status: status))
+        #expect(scene.chore("team-a", refreshing: true) == nil, "from then on it is left alone")
+        #expect(scene.desk.needy(by: scene.report()).isEmpty)
+    }
+
+    @Test func `a wish does not hold up what takes back that this cluster leads`() {
+        var scene = Scene()
+        let annotations = [LeaseView.transferAnnotation: "west"]
+        scene.list(
+            [Scene.namespace("team-a")],
+            [Scene.lease("team-a", holder: "x", annotations: annotations, status: Self.leading())])
+        scene.set("team-a", .own, holder: "east")
+        #expect(scene.chore("team-a") == .repairHolder(found: "x"))
+        scene.set("team-a", .other, holder: "west", term: 8)
+        #expect(takesBack(scene.chore("team-a")))
+    }
+
+    @Test func `a wish that cannot be carried out holds up no status, and is tried again`() {
+        var scene = Scene()
+        let annotations = [LeaseView.transferAnnotation: "west"]
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", annotations: annotations)])
+        scene.set("team-a", .own, holder: "east")
+        for _ in 0..<2 {
+            #expect(scene.chore("team-a") == .transfer(to: "west"))
+            scene.desk.end(.transfer(to: "west"), "team-a", failed: true, at: scene.instant)
+            guard case .status(let status)? = scene.chore("team-a") else {
+                Issue.record("the status waits for the wish")
+                return
+            }
+            #expect(status.isLeader == true)
+            scene.desk.end(.status(status), "team-a", failed: false, at: scene.instant)
+            #expect(scene.desk.needy(by: scene.report()) == ["team-a"])
+            scene.instant += .seconds(60)
+        }
+    }
+
+    @Test func `a status that is refused holds up no wish`() {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", status: Self.leading())])
+        scene.set("team-a", .other, holder: "west", term: 8)
+        #expect(takesBack(scene.chore("team-a")))
+        scene.desk.end(.status(LeaseObject.Status()), "team-a", failed: true, at: scene.instant)
+        _ = scene.desk.takeAnswer(
+            Scene.lease(
+                "team-a", version: 2, annotations: [LeaseView.transferAnnotation: "west"], status: Self.leading()))
+        #expect(scene.chore("team-a") == .transfer(to: "west"))
+    }
+
+    @Test func `an object that was made anew is not forgotten for the one before it`() {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", uid: "u1")])
+        _ = scene.desk.take(.removed(Scene.lease("team-a", uid: "u1")))
+        _ = scene.desk.take(.changed(Scene.lease("team-a", version: 3, uid: "u2")))
+        scene.desk.forgetLease(of: "team-a", uid: "u1")
+        #expect(scene.desk.places["team-a"]?.lease?.uid == "u2")
+        scene.desk.forgetLease(of: "team-a", uid: "u2")
+        #expect(scene.chore("team-a") == .create)
+    }
+
+    @Test func `a list counts although its versions are older, as after a restored backup`() {
+        var scene = Scene()
+        scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", version: 10)])
+        #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 15))])
+        _ = scene.desk.take(.listed([Scene.lease("team-a", seconds: 30, version: 5)]))
+        #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 30))])
     }
 }

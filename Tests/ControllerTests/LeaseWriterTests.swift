@@ -58,9 +58,34 @@ struct LeaseWriterTests {
         let lease = try #require(try server.lease("team-a"))
         #expect(lease.spec == LeaseObject.Spec(holderIdentity: "east", leaseDurationSeconds: 15))
         #expect(lease.metadata.annotations == ["managed-by": "leaderelection.600lyy.io/lease-operator"])
-        await #expect(throws: KubernetesError.self, "one that is there is not replaced") {
-            try await perform(.create, nil)
+    }
+
+    @Test func `a Lease object that is there already is taken as it is`() async throws {
+        let view = try put(holder: "nonsense")
+        guard case .done(let object, nil) = await writer.perform(.create, "team-a", nil) else {
+            Issue.record("it is not known now")
+            return
         }
+        #expect(LeaseView(object) == view)
+        #expect(try self.view() == view, "it is not written")
+    }
+
+    @Test func `a condition that somebody adds meanwhile outlives the next status`() async throws {
+        let before = try put()
+        var foreign = LeaseObject.Status()
+        foreign.conditions = [
+            LeaseObject.Condition(
+                type: "Synced", status: "True", reason: "Done", message: "", lastTransitionTime: "2026-11-24T10:00:00Z")
+        ]
+        let since = try put(status: foreign)
+        var status = LeaseObject.Status()
+        status.isLeader = true
+        guard case .done(let object, nil) = await writer.perform(.status(status), "team-a", before) else {
+            Issue.record("what the object says now is not known")
+            return
+        }
+        #expect(LeaseView(object) == since)
+        #expect(try view() == since)
     }
 
     @Test func `the holder is set right, and nothing else`() async throws {
