@@ -14,7 +14,8 @@ fail() {
 [[ -n $bucket ]] || fail 'BUCKET is empty; name the bucket that all clusters share: BUCKET=my-bucket'
 [[ $cluster =~ ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$ ]] || fail "CLUSTER is \"$cluster\"; allowed: letters a-z, digits, - and ."
 [[ $bucket =~ ^[a-z0-9][-_a-z0-9.]*$ ]] || fail "BUCKET is \"$bucket\"; allowed: the name of a bucket, without gs://"
-[[ $replicas =~ ^([1-9][0-9]?)?$ ]] || fail "REPLICAS is \"$replicas\"; allowed: 1 to 99, of controllers and of webhooks each"
+# With the surges of both updates they have to fit into config/manager/quota.yaml.
+[[ $replicas =~ ^([1-9]|1[0-9]|20)?$ ]] || fail "REPLICAS is \"$replicas\"; allowed: 1 to 20, of controllers and of webhooks each"
 [[ -f $config/kustomization.yaml ]] || fail "CONFIG is \"$config\"; allowed: config/default or config/certmanager"
 
 # A colon before the last slash is a registry's port, and no tag.

@@ -17,6 +17,7 @@ enum CheckCommand: Command {
         var output = Output.text
         var namespaces: [String] = []
         var policy = PolicyOptions()
+        var systemNamespace = KubernetesOptions().systemNamespace
         var store = StoreOptions()
     }
 
@@ -60,14 +61,17 @@ enum CheckCommand: Command {
                         "output", \.output, .choice("FORMAT"),
                         "The reasoning for people, or the webhook's answer as it is."),
                 ]),
-            FlagGroup("Guard", PolicyOptions.flags(at: \.policy)),
+            FlagGroup(
+                "Guard",
+                PolicyOptions.flags(at: \.policy) + [KubernetesOptions.systemNamespaceFlag(at: \.systemNamespace)]),
             FlagGroup("Store", StoreOptions.flags(at: \.store)),
         ]
     }
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
         let body = try read(operands[0])
-        let policy = try options.policy.policy(electing: options.namespaces)
+        let policy = try options.policy.policy(
+            electing: options.namespaces, systemNamespace: options.systemNamespace)
         let snapshot: ElectionSnapshot? =
             if options.leader == nil {
                 try await StatusCommand.snapshot(of: try await options.store.open(console.environment))

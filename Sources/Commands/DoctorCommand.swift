@@ -15,6 +15,7 @@ enum DoctorCommand: Command {
         var account: String?
         var authoritySecret: String?
         var webhookConfiguration = RunOptions().webhookConfiguration
+        var commitMargin = ElectionOptions().timing.commitMargin
         var clockRateBound = ElectionOptions().timing.rho
         var store = StoreOptions()
         var kubernetes = KubernetesOptions()
@@ -65,6 +66,9 @@ enum DoctorCommand: Command {
                     Flag(
                         "webhook-configuration", \.webhookConfiguration, .name("NAME"),
                         "The ValidatingWebhookConfiguration that guards."),
+                    Flag(
+                        "commit-margin", \.commitMargin, .duration(.zero...(.seconds(86_400))),
+                        "As for the controllers: the webhook's timeoutSeconds should be below it."),
                 ]),
             FlagGroup(
                 "Machine",

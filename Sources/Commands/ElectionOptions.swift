@@ -68,10 +68,7 @@ struct ElectionOptions {
     ///
     /// - Throws: ``UsageError`` when a namespace is both elected and excluded.
     func policy(_ options: PolicyOptions) throws(UsageError) -> Policy {
-        var policy = try options.policy(electing: namespaces)
-        // The guard must never keep the cluster from mending Leasehold itself.
-        if namespaces.isEmpty { try policy.exclude(kubernetes.systemNamespace) }
-        return policy
+        try options.policy(electing: namespaces, systemNamespace: kubernetes.systemNamespace)
     }
 
     /// - Throws: ``UsageError`` for a combination that the election's rules forbid.

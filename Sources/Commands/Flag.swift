@@ -28,6 +28,16 @@ package struct Flag<Options: FlagOptions> {
         "LEASEHOLD_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
     }
 
+    /// What the variable's text says: of a flag that may be given several times, `a, b` are two values. None: as if not set.
+    func values(ofVariable text: String) -> [String] {
+        guard isRepeatable else { return text.isEmpty ? [] : [text] }
+        return text.split(separator: ",").compactMap { item in
+            var item = item.drop { $0 == " " }
+            while item.last == " " { item.removeLast() }
+            return item.isEmpty ? nil : String(item)
+        }
+    }
+
     /// A flag with one value; of several, the last counts.
     init<Value>(
         _ name: String, _ path: WritableKeyPath<Options, Value>, _ type: ValueType<Value>, _ help: String,

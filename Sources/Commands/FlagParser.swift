@@ -62,8 +62,7 @@ struct FlagParser<Options: FlagOptions> {
                 if let refused = flag.apply(&options, values) {
                     throw UsageError("--\(flag.name) got \(Log.quoted(refused)); allowed: \(flag.allowed)")
                 }
-            } else if let text = environment[flag.variable], !text.isEmpty {
-                let values = flag.isRepeatable ? text.split(separator: ",").map(String.init) : [text]
+            } else if let values = environment[flag.variable].map(flag.values(ofVariable:)), !values.isEmpty {
                 if let refused = flag.apply(&options, values) {
                     throw UsageError(
                         "\(flag.variable) (for --\(flag.name)) got \(Log.quoted(refused)); allowed: \(flag.allowed)")

@@ -40,7 +40,9 @@ struct Node {
 
     /// The log that a process writes as its flags say.
     static func log(_ options: ProcessOptions, _ console: Console) -> Log {
-        Log(format: options.logFormat, level: options.logLevel, write: console.err)
+        let log = Log(format: options.logFormat, level: options.logLevel, write: console.err)
+        for line in Program.unknownVariables(in: console.environment) { log.warning(line) }
+        return log
     }
 
     /// Serves and competes until a signal ends it.

@@ -82,9 +82,11 @@ struct PolicyOptions {
             "A namespace without election; * at the end matches the rest. What is given replaces the default list.")
     }
 
-    /// - Parameter namespaces: elected by name, so that none of the namespaces excluded by default is left out.
+    /// - Parameters:
+    ///   - namespaces: elected by name, so that none of the namespaces excluded by default is left out.
+    ///   - systemNamespace: where Leasehold runs; left out unless namespaces are elected by name.
     /// - Throws: ``UsageError`` when a namespace is both elected and excluded.
-    func policy(electing namespaces: [String]) throws(UsageError) -> Policy {
+    func policy(electing namespaces: [String], systemNamespace: String) throws(UsageError) -> Policy {
         do {
             var policy = Policy()
             policy.mode = mode
@@ -105,22 +107,13 @@ struct PolicyOptions {
                 }
                 policy.excludedNamespaces.append(pattern)
             }
+            // The guard must never keep the cluster from mending Leasehold itself.
+            if namespaces.isEmpty { policy.excludedNamespaces.append(try Pattern(systemNamespace)) }
             return policy
         } catch let error as UsageError {
             throw error
         } catch {
             // The flags' own types have checked the same texts.
-            throw UsageError("\(error)")
-        }
-    }
-}
-
-extension Policy {
-    /// Leaves a namespace out of the election.
-    mutating func exclude(_ namespace: String) throws(UsageError) {
-        do throws(PolicyError) {
-            excludedNamespaces.append(try Pattern(namespace))
-        } catch {
             throw UsageError("\(error)")
         }
     }

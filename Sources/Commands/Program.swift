@@ -81,6 +81,20 @@ package enum Program {
 
     static func command(named name: String) -> (any Command.Type)? { commands.first { $0.name == name } }
 
+    /// A sentence for each variable that looks like a flag's and is none of any command's: all processes of a cluster may
+    /// share one list of settings, so this is no reason to refuse.
+    static func unknownVariables(in environment: [String: String]) -> [String] {
+        func variables<C: Command>(_ command: C.Type) -> [String] { C.flags.flatMap(\.flags).map(\.variable) }
+        let prefix = "LEASEHOLD_"
+        let known = Set(commands.flatMap { variables($0) }.map { String($0.dropFirst(prefix.count)) })
+        let given = environment.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+        return given.filter { !known.contains($0) }.sorted().map { name in
+            "\(prefix)\(name) is set, and no flag has this variable"
+                + (Spelling.nearest(to: name, among: known.sorted()).map { "; is it meant to be \(prefix)\($0)?" }
+                    ?? ": it has no effect")
+        }
+    }
+
     static var commandNames: String { commands.map { $0.name }.joined(separator: ", ") }
 
     private static func start<C: Command>(_ command: C.Type, _ arguments: [String], _ console: Console) async -> Int32 {

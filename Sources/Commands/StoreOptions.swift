@@ -78,7 +78,9 @@ struct StoreOptions {
             return try await address.open(
                 timeout: timeout ?? Self.timeoutDefault, creating: false, access: access(environment))
         } catch {
-            throw CommandFailure("the store \(address) cannot be opened: \(error.reason)")
+            throw CommandFailure(
+                "the store \(address) cannot be opened: \(error.reason)"
+                    + (isNamed ? "" : " Name the store that the clusters share: --store gs://BUCKET."))
         }
     }
 }

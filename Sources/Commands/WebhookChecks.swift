@@ -77,6 +77,15 @@ struct WebhookChecks {
                 check, "\(name): \(faults.joined(separator: "; "))",
                 "mend it after config/webhook/validating_webhook.yaml")
         }
+        // By default 10 (https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#timeouts).
+        let patience = webhooks.map { $0.timeoutSeconds ?? 10 }.max() ?? 0
+        guard .seconds(patience) < options.commitMargin else {
+            return .warning(
+                check,
+                "\(name): timeoutSeconds is \(patience), which is not below the commit margin of "
+                    + "\(DurationText.format(options.commitMargin)): an answer may reach the API server when another cluster "
+                    + "leads", "lower it, or raise --commit-margin of this cluster's controllers")
+        }
         let rules = webhooks.flatMap { $0.rules ?? [] }
         let guarded = rules.flatMap { rule in (rule.resources ?? []).map { "\($0).\(rule.apiGroups?.first ?? "")" } }
         return .ok(

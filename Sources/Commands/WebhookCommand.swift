@@ -54,14 +54,12 @@ enum WebhookCommand: Command {
         try options.webhook.check()
         try options.process.check(beside: [("--bind-address", options.webhook.bindAddress)])
         try options.grantFiles.check(console.environment)
-        var policy = try options.policy.policy(electing: [])
-        // The guard must never keep the cluster from mending Leasehold itself.
-        try policy.exclude(options.systemNamespace)
+        let policy = try options.policy.policy(electing: [], systemNamespace: options.systemNamespace)
         let log = Node.log(options.process, console)
         let state = { try options.state.open(console.environment, cluster: options.cluster) }
         let credentials = try GrantCredentials(options.grantFiles.paths(state: state).paths)
         let keeper = GrantKeeper(
-            cluster: options.cluster, addresses: options.addresses, log: log,
+            cluster: options.cluster, addresses: options.addresses, denies: policy.mode == .enforce, log: log,
             ask: GrantAsking(credentials: credentials).ask)
         let webhook = try WebhookPart(options.webhook, policy: policy, board: keeper.board, state: state, log: log)
         let node = Node(

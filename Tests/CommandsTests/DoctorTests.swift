@@ -93,7 +93,7 @@ struct DoctorTests {
     private static let registration = #"""
         {"metadata": {"name": "leader-election-webhook"}, "webhooks": [{"name": "guard.x", "clientConfig": {},
          "rules": [{"apiGroups": ["a"], "apiVersions": ["*"], "resources": ["books"], "operations": ["CREATE"]}],
-         "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+         "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
          "namespaceSelector": {"matchExpressions": [
           {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["system"]}]}}]}
         """#
@@ -108,6 +108,8 @@ struct DoctorTests {
         (#""None""#, #""Unknown""#, .failed, "sideEffects must be None"),
         (#"["v1"]"#, #"["v1beta1"]"#, .failed, "admissionReviewVersions lacks v1"),
         (#"["system"]"#, #"["other"]"#, .failed, "it guards Leasehold's own namespace"),
+        (#""timeoutSeconds": 1"#, #""timeoutSeconds": 2"#, .warning, "not below the commit margin of 2s"),
+        (#", "timeoutSeconds": 1"#, "", .warning, "timeoutSeconds is 10"),
     ])
     func `judges the registration by what would let a write pass unasked, or lock Leasehold out`(
         old: String, new: String, status: Finding.Status, words: String

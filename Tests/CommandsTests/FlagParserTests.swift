@@ -102,6 +102,23 @@ struct FlagParserTests {
         #expect(try parse("--name=x", environment: ["LEASEHOLD_COUNT": ""]).options.count == nil)
     }
 
+    @Test(arguments: [("x, y", ["x", "y"]), (" x ,,y", ["x", "y"]), (" , ", ["a"]), ("", ["a"])])
+    func `leaves out what surrounds the values of a list`(text: String, tags: [String]) throws {
+        #expect(try parse("--name=x", environment: ["LEASEHOLD_TAG": text]).options.tags == tags)
+    }
+
+    @Test func `tells of variables that no command has a flag for`() {
+        let environment = [
+            "LEASEHOLD_GUARD_USER": "true", "LEASEHOLD_CLUSTER": "east", "LEASEHOLD_TO": "west", "PATH": "",
+            "LEASEHOLD_9443": "::1",
+        ]
+        #expect(
+            Program.unknownVariables(in: environment) == [
+                "LEASEHOLD_9443 is set, and no flag has this variable: it has no effect",
+                "LEASEHOLD_GUARD_USER is set, and no flag has this variable; is it meant to be LEASEHOLD_GUARD_USERS?",
+            ])
+    }
+
     @Test(arguments: [["--help"], ["-h"], ["--name", "x", "--help"], ["op", "-h"]])
     func `asks for help wherever the flag stands`(arguments: [String]) throws {
         guard case .help = try Self.parser.parse(arguments, environment: [:]) else {

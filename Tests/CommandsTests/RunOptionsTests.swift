@@ -76,12 +76,19 @@ struct RunOptionsTests {
     @Test func `what is excluded by default gives way to a namespace that is named, what is excluded by hand does not`()
         throws
     {
-        let policy = try PolicyOptions().policy(electing: ["default"])
+        let policy = try PolicyOptions().policy(electing: ["default"], systemNamespace: "system")
         #expect(!policy.excludedNamespaces.contains(try Pattern("default")))
         #expect(policy.excludedNamespaces.contains(try Pattern("kube-system")))
         let options = try parse("--exclude-namespace=infra-*", "--exclude-namespace=default")
-        #expect(try options.policy.policy(electing: ["team-a"]).excludedNamespaces.count == 2)
-        #expect(throws: UsageError.self) { try options.policy.policy(electing: ["infra-1"]) }
+        #expect(
+            try options.policy.policy(electing: ["team-a"], systemNamespace: "system").excludedNamespaces.count == 2)
+        #expect(throws: UsageError.self) { try options.policy.policy(electing: ["infra-1"], systemNamespace: "system") }
+    }
+
+    @Test func `Leasehold's own namespace is never guarded, whatever else is`() throws {
+        let options = try parse("--exclude-namespace=infra")
+        let policy = try options.policy.policy(electing: [], systemNamespace: "system")
+        #expect(policy.excludedNamespaces == [try Pattern("infra"), try Pattern("system")])
     }
 
     @Test func `every flag of the guard reaches its policy`() throws {
@@ -89,7 +96,7 @@ struct RunOptionsTests {
             "--mode=audit", "--guard-users", "--exempt-service-account=argocd/*", "--exempt-group=sre",
             "--exempt-user=root@*", "--cluster-identity=west=west-*", "--unmanaged-namespaces=deny",
             "--cluster-scoped=team-a")
-        let policy = try options.policy.policy(electing: ["team-a"])
+        let policy = try options.policy.policy(electing: ["team-a"], systemNamespace: "system")
         #expect(policy.mode == .audit)
         #expect(policy.guardUsers)
         #expect(policy.exemptServiceAccounts.map(\.description) == ["system:serviceaccount:argocd:*"])

@@ -65,7 +65,7 @@ struct WorkflowTests {
             Refusal(bucket: "", error: "BUCKET is empty; name the bucket that all clusters share"),
             Refusal(cluster: "East", error: #"CLUSTER is "East"; allowed: letters a-z"#),
             Refusal(bucket: "gs://leases", error: #"BUCKET is "gs://leases"; allowed: the name of a bucket"#),
-            Refusal(replicas: "0", error: #"REPLICAS is "0"; allowed: 1 to 99"#),
+            Refusal(replicas: "0", error: #"REPLICAS is "0"; allowed: 1 to 20"#),
             Refusal(config: "config", error: #"CONFIG is "config"; allowed: config/default or config/certmanager"#),
         ])
     func `what cannot be deployed is refused, with what is allowed`(refusal: Refusal) async throws {

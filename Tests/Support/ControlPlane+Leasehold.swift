@@ -10,7 +10,8 @@ extension ControlPlane {
     }
 
     /// Applies the manifests for a Leasehold that runs beside the cluster rather than in it: all but its Deployment, and
-    /// with a webhook that the API server reaches at a port of 127.0.0.1. Then the sample's operator and its resources.
+    /// with a webhook that the API server reaches at a port of 127.0.0.1, and that it waits for even if the machine is held up.
+    /// Then the sample's operator and its resources.
     ///
     /// Until a Leasehold serves there, guarded writes are rejected.
     package func installLeasehold(servingAt port: UInt16) async throws {
@@ -24,7 +25,8 @@ extension ControlPlane {
             "patch", "validatingwebhookconfiguration", Self.webhookConfiguration, "--type=json", "--patch",
             """
             [{"op": "replace", "path": "/webhooks/0/clientConfig",
-              "value": {"url": "https://127.0.0.1:\(port)/validate"}}]
+              "value": {"url": "https://127.0.0.1:\(port)/validate"}},
+             {"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 10}]
             """)
         for definition in ["leases.leaderelection.600lyy.io", "guestbooks.webapp.my.domain", "fleets.webapp.my.domain"]
         {

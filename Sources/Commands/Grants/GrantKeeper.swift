@@ -49,8 +49,9 @@ actor GrantKeeper {
     /// to take over.
     private static let hasteLasts = 20
 
+    /// - Parameter denies: whether writes are denied without a grant.
     init(
-        cluster: String, addresses: [GrantAddress], log: Log, ask: @escaping Ask,
+        cluster: String, addresses: [GrantAddress], denies: Bool, log: Log, ask: @escaping Ask,
         resolve: @escaping Resolve = { try await $0.endpoints() },
         readClocks: @escaping @Sendable () -> Reading = { .now() }
     ) {
@@ -64,7 +65,7 @@ actor GrantKeeper {
         client = GrantClient(cluster: cluster)
         failures = RepeatedFailures(log)
         (lastGranted, sourceChanged) = (start, start)
-        status = GrantStatus(cluster: cluster, start: start.realtime / 1000)
+        status = GrantStatus(cluster: cluster, denies: denies, start: start.realtime / 1000)
         board = LeadershipBoard(LeadershipTable(cluster: cluster, silentSince: start.realtime / 1000))
     }
 

@@ -24,11 +24,15 @@ final class GrantStatus: Sendable {
     }
 
     private let cluster: String
+    private let denies: Bool
     private let state: Locked<State>
 
-    /// - Parameter start: microseconds since 1970.
-    init(cluster: String, start: Int64) {
+    /// - Parameters:
+    ///   - denies: whether writes are denied without a grant; else the webhook is ready without any.
+    ///   - start: microseconds since 1970.
+    init(cluster: String, denies: Bool, start: Int64) {
         self.cluster = cluster
+        self.denies = denies
         state = Locked(State(silentSince: start))
     }
 
@@ -59,6 +63,8 @@ final class GrantStatus: Sendable {
     /// A webhook that was granted something once stays ready without grants: its denials say why, and what to do, where an
     /// API server without an endpoint to call could say nothing. `leasehold_grant_in_force` tells of it.
     func checks() -> [ReadinessCheck] {
+        // So that a new mode takes effect even when there is no controller, in a rolling update too.
+        guard denies else { return [] }
         let (isReady, since) = state.withLock { ($0.lastGranted != nil, $0.silentSince ?? 0) }
         let problem =
             isReady

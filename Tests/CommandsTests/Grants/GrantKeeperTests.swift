@@ -12,12 +12,12 @@ struct GrantKeeperTests {
 
     /// A keeper that runs until `body` has returned.
     private func keeping(
-        _ addresses: String..., resolve: @escaping GrantKeeper.Resolve = { [$0] },
+        _ addresses: String..., denies: Bool = true, resolve: @escaping GrantKeeper.Resolve = { [$0] },
         _ body: (GrantKeeper) async throws -> Void
     ) async throws {
         let lines = lines
         let keeper = GrantKeeper(
-            cluster: "east", addresses: addresses.compactMap { GrantAddress($0) },
+            cluster: "east", addresses: addresses.compactMap { GrantAddress($0) }, denies: denies,
             log: Log { line in lines.withLock { $0.append(line) } }, ask: fake.ask, resolve: resolve,
             readClocks: { [fake] in fake.now })
         let running = Task { await keeper.run() }
@@ -43,6 +43,9 @@ struct GrantKeeperTests {
         try await keeping("a:1") { keeper in
             #expect(standing(keeper) == .vacant(slot: nil, reason: .silent))
             #expect(keeper.status.checks().first?.problem != nil)
+        }
+        try await keeping("a:1", denies: false) { keeper in
+            #expect(keeper.status.checks().isEmpty, "what denies nothing is ready at once")
         }
     }
 
