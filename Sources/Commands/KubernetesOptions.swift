@@ -55,6 +55,12 @@ struct KubernetesOptions {
     /// Whether a flag names an API server.
     var isNamed: Bool { kubeconfig != nil || context != nil }
 
+    /// Whether a person means an API server: one is named, or this is a plugin of kubectl. A store that is named wins, since a
+    /// shell often names an API server for other programs too.
+    func isMeant(insteadOf store: StoreOptions, _ console: Console) -> Bool {
+        !store.isNamed && (isNamed || console.program != Program.name)
+    }
+
     /// The API server that a person means: the one named, that of the pod, or kubectl's own.
     ///
     /// - Throws: ``CommandFailure`` when there are no credentials for it.

@@ -94,11 +94,8 @@ enum StatusCommand: Command {
         }
     }
 
-    /// A store that is named wins over an API server, which a shell often names for other programs too.
     private static func source(_ options: Options, _ console: Console) -> StatusDocument.Source {
-        if let source = options.source { return source }
-        if options.store.isNamed { return .store }
-        return options.kubernetes.isNamed || console.program != Program.name ? .cluster : .store
+        options.source ?? (options.kubernetes.isMeant(insteadOf: options.store, console) ? .cluster : .store)
     }
 
     static func run(_ options: Options, store: any LeaseStore, console: Console) async throws -> Int32 {

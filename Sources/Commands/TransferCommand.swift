@@ -27,6 +27,8 @@ enum TransferCommand: Command {
             + "ask, and no two clusters lead in between.",
         "The wish stays: the cluster gets the namespace back whenever it returns, until the wish is cleared with "
             + "--clear or replaced by another transfer. So it does when a handover was not done in time.",
+        "With --kubeconfig, --context or as kubectl leasehold, and no store named, it asks that cluster's controller by an "
+            + "annotation of the Lease object, for which the right to edit the object is enough.",
         "Several namespaces, --selector or --all are asked for at once, and followed together. Each that is done, and each "
             + "that is not with the reason, is told on standard error; the sum on standard output.",
     ]
@@ -58,8 +60,10 @@ enum TransferCommand: Command {
                 ]),
             FlagGroup("Store", StoreOptions.flags(at: \.store)),
             FlagGroup(
-                "Kubernetes, for --selector",
-                KubernetesOptions.accessFlags(at: \.kubernetes, otherwise: KubernetesOptions.accessOfPeople)),
+                "Kubernetes",
+                KubernetesOptions.accessFlags(at: \.kubernetes, otherwise: KubernetesOptions.accessOfPeople) + [
+                    KubernetesOptions.leaseNameFlag(at: \.kubernetes.leaseName)
+                ]),
         ]
     }
 
@@ -71,6 +75,9 @@ enum TransferCommand: Command {
 
     static func run(_ options: Options, operands: [String], console: Console) async throws -> Int32 {
         try check(options, namespaces: operands)
+        if options.kubernetes.isMeant(insteadOf: options.store, console) {
+            return try await runByCluster(options, operands, console)
+        }
         let store = try await options.store.open(console.environment)
         if operands.count == 1 {
             return try await run(options, namespace: operands[0], store: store, console: console)
@@ -99,6 +106,26 @@ enum TransferCommand: Command {
         if !options.clear && options.target == nil {
             throw UsageError("--to got nothing; allowed: --to CLUSTER, or --clear")
         }
+    }
+
+    // MARK: - By way of a cluster
+
+    private static func runByCluster(_ options: Options, _ operands: [String], _ console: Console) async throws -> Int32
+    {
+        if options.all {
+            throw UsageError(
+                "--all got no store to find the namespaces in; allowed: with --store or --lease-storage-bucket")
+        }
+        var namespaces = operands
+        if let selector = options.selector {
+            namespaces = try await Self.namespaces(with: selector, options, console).sorted()
+            if namespaces.isEmpty { throw CommandFailure("no namespace has these labels: check --selector") }
+        }
+        let client = try await options.kubernetes.client(console.environment, log: Log(write: console.err))
+        let transfer = ClusterTransfer(
+            client: client, leaseName: options.kubernetes.leaseName, target: options.target, timeout: options.timeout,
+            console: console)
+        return try await transfer.run(namespaces)
     }
 
     // MARK: - One namespace

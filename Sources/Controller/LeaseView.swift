@@ -2,10 +2,6 @@ internal import Kubernetes
 
 /// What the controller keeps in mind of a Lease object: there may be ten thousand.
 struct LeaseView: Hashable, Sendable {
-    /// `kubectl annotate` with it asks for a planned handover to the cluster that it names; empty: the wish is taken back.
-    /// The controller removes it once the wish is written.
-    static let transferAnnotation = "leaderelection.600lyy.io/transfer-to"
-
     let uid: String?
     let resourceVersion: String?
     let generation: Int64?
@@ -19,7 +15,7 @@ struct LeaseView: Hashable, Sendable {
         generation = object.metadata.generation
         spec = object.spec
         status = object.status
-        transferTo = object.metadata.annotations?[Self.transferAnnotation]
+        transferTo = object.metadata.annotations?[LeaseObject.transferAnnotation]
     }
 
     /// Whether this state of the object is older than `other`: a watch may tell later what an answer told already.

@@ -90,7 +90,7 @@ struct LeaseWriter: Sendable {
             namespace,
             Patch(
                 metadata: .init(
-                    resourceVersion: view?.resourceVersion, annotations: [LeaseView.transferAnnotation: nil])))
+                    resourceVersion: view?.resourceVersion, annotations: [LeaseObject.transferAnnotation: nil])))
         return .done(object, tell: refusal ?? Self.request(target, namespace))
     }
 

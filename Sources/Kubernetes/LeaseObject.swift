@@ -3,6 +3,10 @@ package struct LeaseObject: APIObject, Hashable {
     package static let resource = APIResource(
         group: "leaderelection.600lyy.io", version: "v1", kind: "Lease", plural: "leases", isNamespaced: true)
 
+    /// `kubectl annotate` with it asks for a planned handover to the cluster that it names; empty: the wish is taken back.
+    /// The controller removes it once the wish is written.
+    package static let transferAnnotation = "leaderelection.600lyy.io/transfer-to"
+
     package struct Spec: Codable, Hashable, Sendable {
         /// This cluster's name.
         package var holderIdentity: String?

@@ -213,9 +213,9 @@ struct LeaseDeskTests {
         var scene = Scene()
         scene.list(
             [Scene.namespace("team-a")],
-            [Scene.lease("team-a", annotations: [LeaseView.transferAnnotation: "west"])])
+            [Scene.lease("team-a", annotations: [LeaseObject.transferAnnotation: "west"])])
         #expect(scene.chore("team-a") == .transfer(to: "west"))
-        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, annotations: [LeaseView.transferAnnotation: ""]))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", version: 2, annotations: [LeaseObject.transferAnnotation: ""]))
         #expect(scene.chore("team-a") == .transfer(to: nil))
     }
 
@@ -417,7 +417,7 @@ struct LeaseDeskTests {
 
     @Test func `a wish does not hold up what takes back that this cluster leads`() {
         var scene = Scene()
-        let annotations = [LeaseView.transferAnnotation: "west"]
+        let annotations = [LeaseObject.transferAnnotation: "west"]
         scene.list(
             [Scene.namespace("team-a")],
             [Scene.lease("team-a", holder: "x", annotations: annotations, status: Self.leading())])
@@ -429,7 +429,7 @@ struct LeaseDeskTests {
 
     @Test func `a wish that cannot be carried out holds up no status, and is tried again`() {
         var scene = Scene()
-        let annotations = [LeaseView.transferAnnotation: "west"]
+        let annotations = [LeaseObject.transferAnnotation: "west"]
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", annotations: annotations)])
         scene.set("team-a", .own, holder: "east")
         for _ in 0..<2 {
@@ -454,7 +454,7 @@ struct LeaseDeskTests {
         scene.desk.end(.status(LeaseObject.Status()), "team-a", failed: true, at: scene.instant)
         _ = scene.desk.takeAnswer(
             Scene.lease(
-                "team-a", version: 2, annotations: [LeaseView.transferAnnotation: "west"], status: Self.leading()))
+                "team-a", version: 2, annotations: [LeaseObject.transferAnnotation: "west"], status: Self.leading()))
         #expect(scene.chore("team-a") == .transfer(to: "west"))
     }
 

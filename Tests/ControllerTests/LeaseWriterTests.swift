@@ -115,28 +115,28 @@ struct LeaseWriterTests {
 
     @Test func `a transfer is written into the record, and the annotation that asked is removed`() async throws {
         try await putRecord()
-        let view = try put(annotations: [LeaseView.transferAnnotation: "west", "mine": "yes"])
+        let view = try put(annotations: [LeaseObject.transferAnnotation: "west", "mine": "yes"])
         let telling = try await perform(.transfer(to: "west"), view)
         #expect(telling?.hasPrefix("normal HandoverRequested: west is to lead team-a") == true)
         #expect(try await record().preferredHolder == "west")
         #expect(try server.lease("team-a")?.metadata.annotations == ["mine": "yes"])
 
-        let back = try put(annotations: [LeaseView.transferAnnotation: ""])
+        let back = try put(annotations: [LeaseObject.transferAnnotation: ""])
         #expect(try await perform(.transfer(to: nil), back)?.contains("prefers no cluster any more") == true)
         #expect(try await record().preferredHolder == nil)
     }
 
     @Test func `an annotation that changed meanwhile is left for its own turn`() async throws {
         try await putRecord()
-        let view = try put(annotations: [LeaseView.transferAnnotation: "west"])
-        try put(annotations: [LeaseView.transferAnnotation: "north"])
+        let view = try put(annotations: [LeaseObject.transferAnnotation: "west"])
+        try put(annotations: [LeaseObject.transferAnnotation: "north"])
         let error = await #expect(throws: KubernetesError.self) { try await perform(.transfer(to: "west"), view) }
         #expect(error?.code == .conflict)
         #expect(try view.resourceVersion != self.view().resourceVersion && self.view().transferTo == "north")
     }
 
     @Test func `a wish that the store does not take is kept for later`() async throws {
-        let view = try put(annotations: [LeaseView.transferAnnotation: "west"])
+        let view = try put(annotations: [LeaseObject.transferAnnotation: "west"])
         let early = try await perform(.transfer(to: "west"), view)
         #expect(early?.hasPrefix("not asked: there is no lease record of team-a") == true)
         try await putRecord()
@@ -147,7 +147,7 @@ struct LeaseWriterTests {
 
     @Test func `what names no cluster is refused, said, and not asked again`() async throws {
         try await putRecord()
-        let view = try put(annotations: [LeaseView.transferAnnotation: "No/Cluster"])
+        let view = try put(annotations: [LeaseObject.transferAnnotation: "No/Cluster"])
         let telling = try await perform(.transfer(to: "No/Cluster"), view)
         #expect(telling == #"warning HandoverRefused: No handover was asked for: "No/Cluster" is no cluster's name"#)
         #expect(try self.view().transferTo == nil)

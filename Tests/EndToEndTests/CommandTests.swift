@@ -314,6 +314,16 @@ struct CommandTests {
         #expect(status.code == 0, "\(status)")
         #expect(status.out.contains("team-a"))
         #expect(try await kubectl("status", "--namespace", "team-no").code == 3)
+
+        // By the annotation: whoever may edit the object needs no store.
+        for target in ["west", "east"] {
+            let moved = try await kubectl("transfer", "team-a", "--to", target, "--timeout", "120s")
+            #expect(moved.code == 0 && moved.out.hasPrefix("\(target) leads team-a (term "), "\(moved)")
+        }
+        let cleared = try await kubectl("transfer", "team-a", "--clear")
+        #expect(cleared.code == 0 && cleared.out.hasPrefix("team-a prefers no cluster any more"), "\(cleared)")
+        #expect(try await kubectl("transfer", "--all", "--to", "west").code == 2)
+
         let help = try await kubectl("--help")
         #expect(help.code == 0 && help.out.contains("\nUsage: kubectl leasehold COMMAND"))
         #expect(try await kubectl("frobnicate").err.hasPrefix("kubectl leasehold: unknown command"))
