@@ -19,6 +19,8 @@ package enum Program {
     package static func main() -> Never {
         // Before there is a secret.
         CoreDump.leaveOutMemory()
+        // Whoever started this process may ignore it, and then nobody could wait for a child (wait(2)).
+        signal(SIGCHLD, SIG_DFL)
         keepOpenSSLUntilTheEnd()
         let called = Called(CommandLine.arguments.first ?? name)
         let arguments = (called == .completion ? [Completion.command] : []) + CommandLine.arguments.dropFirst()

@@ -4,7 +4,7 @@ internal import CCurl
 ///
 /// Confined to the thread of the engine, but for ``wakeUp()``.
 @safe final class MultiHandle: @unchecked Sendable {
-    // Only the engine's thread uses it, except in shim_multi_wakeup(3), which any thread may call.
+    // Only the engine's thread uses it, except in curl_multi_wakeup(3), which any thread may call.
     private let raw: UnsafeMutableRawPointer
 
     /// How many idle connections are kept for reuse; beyond that the one idle for longest is closed.
@@ -20,9 +20,6 @@ internal import CCurl
     }
 
     deinit { unsafe shim_multi_cleanup(raw) }
-
-    // Once in the process, before anything else of libcurl (shim_global_init(3)).
-    private static let globalResult = shim_global_init(Int(CURL_GLOBAL_DEFAULT))
 
     func add(_ easy: EasyHandle) throws(CurlError) {
         try Self.check(unsafe easy.withRaw { unsafe shim_multi_add_handle(raw, $0) })

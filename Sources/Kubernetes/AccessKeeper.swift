@@ -48,15 +48,14 @@ actor AccessKeeper {
     /// Loads only when it is time to.
     func access() async throws(KubernetesError) -> Access {
         if let current, now() < current.renewAt { return current.access }
+        // A plugin may take a minute, or hang. Nobody waits for it while there is something to go on with.
+        if credentials.isPlugin, let current, now() < current.expiresAt {
+            if loading == nil, now() >= pluginRestsUntil { startLoading() }
+            return current.access
+        }
         do throws(KubernetesError) { return try await load() } catch {
-            guard var kept = current, now() < kept.expiresAt else { throw error }
-            failures.failed(
-                "renewal", "Goes on with the credentials that there are, since they could not be renewed: \(error)",
-                at: .now())
-            failures.advance(at: .now())
-            kept.renewAt = min(now() + Self.retryPause, kept.expiresAt)
-            current = kept
-            return kept.access
+            guard let current, now() < current.expiresAt else { throw error }
+            return current.access
         }
     }
 
@@ -74,10 +73,15 @@ actor AccessKeeper {
     private func load() async throws(KubernetesError) -> Access {
         if let loading { return try await loading.value.get() }
         if credentials.isPlugin, now() < pluginRestsUntil, let lastFailure { throw lastFailure }
-        // A task of its own, so that a caller who gives up does not end it for the others.
+        return try await startLoading().value.get()
+    }
+
+    /// A task of its own, so that a caller who gives up does not end it for the others.
+    @discardableResult
+    private func startLoading() -> Task<Result<Access, KubernetesError>, Never> {
         let task = Task { await loadAlone() }
         loading = task
-        return try await task.value.get()
+        return task
     }
 
     private func loadAlone() async -> Result<Access, KubernetesError> {
@@ -89,10 +93,21 @@ actor AccessKeeper {
         } catch {
             result = .failure(error)
             lastFailure = error
+            goOn(despite: error)
         }
         pluginRestsUntil = now() + Self.pluginPause
         loading = nil
         return result
+    }
+
+    private func goOn(despite error: KubernetesError) {
+        guard var kept = current, now() >= kept.renewAt, now() < kept.expiresAt else { return }
+        failures.failed(
+            "renewal", "Goes on with the credentials that there are, since they could not be renewed: \(error)",
+            at: .now())
+        failures.advance(at: .now())
+        kept.renewAt = min(now() + Self.retryPause, kept.expiresAt)
+        current = kept
     }
 
     private func take(_ loaded: KubernetesCredentials.Loaded) -> Access {

@@ -48,6 +48,19 @@ struct ProcessTests {
         )
     }
 
+    @Test func `hears that a program has ended, even when whoever started it ignores such news`() async throws {
+        // What is ignored stays so across exec(3).
+        let kubectl = directory.file("kubectl")
+        try Data("#!/bin/sh\necho it is broken >&2\nexit 3\n".utf8).write(to: URL(filePath: kubectl))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: kubectl)
+        let process = try ChildProcess(
+            "/usr/bin/env",
+            ["--ignore-signal=CHLD", try ChildProcess.leasehold(), "doctor", "--kubeconfig", "/dev/null"],
+            environment: ["PATH": directory.path, "HOME": directory.path], in: directory)
+        #expect(await process.exitCode() == 3)
+        #expect(process.out.contains("it ended with exit code 3"), "\(process.out)\(process.err)")
+    }
+
     @Test func `an error that quotes a record is one line of text`() async throws {
         let leases = "\(directory.path)/store/leases"
         try FileManager.default.createDirectory(atPath: leases, withIntermediateDirectories: true)

@@ -217,7 +217,10 @@ import Testing
 
     @Test func `names that are no object names are left alone`() async throws {
         let trial = try GCSTrial()
-        for name in ["leases/A", "leases/a/b", "leases/", "leases/.new", "leases", "leases2/a", "members/~~", "x"] {
+        for name in [
+            "leases/A", "leases/a/b", "leases/", "leases/.new", "leases", "leases2/a", "members/~~", "x",
+            "leases/\u{301}team-b",
+        ] {
             trial.emulator.put(record, at: GCSTrial.prefix + name, in: GCSTrial.bucket)
         }
         trial.emulator.put(record, at: "leases/elsewhere", in: GCSTrial.bucket)

@@ -140,7 +140,10 @@ extension GCSStore {
                 let page = try await page(path, part, after: token, by: deadline)
                 listed.items += page.items ?? []
                 token = page.nextPageToken
-                if token != nil, let last = page.items?.last { listed.pageEnds.append(last.name) }
+                // The service may answer with short pages: as many parts would take longer than the list had.
+                if token != nil, let items = page.items, items.count >= Self.partSize / 2, let last = items.last {
+                    listed.pageEnds.append(last.name)
+                }
             } while token != nil
         } catch {
             listed.failure = error

@@ -91,7 +91,11 @@ package final class GCSStore: LeaseStore {
         let path = "\(prefix)\(folder.rawValue)/"
         var found: [(ObjectName, GCSItem)] = []
         for item in try await items(folder, path, by: deadline) {
-            guard let name = ObjectName(folder, String(item.name.dropFirst(path.count))) else { continue }
+            // By bytes: to a Character the slash and an accent behind it are one.
+            guard item.name.utf8.starts(with: path.utf8),
+                let name = ObjectName(
+                    folder, String(decoding: item.name.utf8.dropFirst(path.utf8.count), as: UTF8.self))
+            else { continue }
             found.append((name, item))
         }
 
