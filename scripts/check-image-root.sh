@@ -56,6 +56,8 @@ wait_for() {
 start() { # NAME ARGUMENTS
     local name=$1
     shift
+    # There from now on: the process may open it only after it has been looked into.
+    : >"$work/$name.log"
     # By exec, so that the pid is its own.
     (exec env -i PATH="$PATH" "${settings[@]}" "${enter[@]}" /usr/local/bin/leasehold "$@" --cluster east --health-probe-bind-address 0 --metrics-bind-address 0) 2>"$work/$name.log" &
     pids+=($!)

@@ -24,5 +24,7 @@ if [[ ! -e $policy ]]; then
     trap '"${root[@]}" rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' | "${root[@]}" install -m 755 /dev/stdin "$policy"
 fi
-"${root[@]}" apt-get update -qq
-"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+# A mirror that fails once, or another apt-get at work, is no reason to give up.
+patience=(-o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
+"${root[@]}" apt-get "${patience[@]}" update -qq
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "${patience[@]}" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -83,8 +83,9 @@ package final class ChaosRun: Sendable {
         do {
             say("seed \(settings.seed): \(clusters.count) clusters start")
             _ = try await recover(from: "the start")
+            let begin = ContinuousClock.now
             var schedule = Schedule(seed: settings.seed, soak: settings.soak)
-            while ContinuousClock.now - start < settings.duration {
+            while ContinuousClock.now - begin < settings.duration {
                 rounds.append(try await play(schedule.next()))
             }
         } catch is CancellationError {

@@ -18,7 +18,8 @@ struct FailoverTests {
     /// Two clusters, the first of which leads team-a.
     private func leaderAndOther() async throws -> (leader: Cluster, other: Cluster) {
         let review = try Cluster.review()
-        let leader = try Cluster("east", in: directory)
+        // A question that was sent while it slept must not be too late when it wakes.
+        let leader = try Cluster("east", in: directory, ["--request-timeout", "10m"])
         try await leader.waitUntilStarted()
         try await eventually("east admits") { try leader.admits(review) }
         let other = try Cluster("west", in: directory)

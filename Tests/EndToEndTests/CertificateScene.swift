@@ -17,7 +17,7 @@ final class CertificateScene: Sendable {
     private static let lifetimes = ["--authority-lifetime", "36s", "--certificate-lifetime", "12s"]
     /// No lease or grant is to run out because the machine has much to do.
     private static let patience = [
-        "--lease-duration", "120s", "--renew-interval", "1s", "--poll-interval", "1s", "--grant-duration", "5s",
+        "--lease-duration", "120s", "--renew-interval", "1s", "--poll-interval", "1s", "--grant-duration", "30s",
         "--commit-margin", "500ms",
     ]
 

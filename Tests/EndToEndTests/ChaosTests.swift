@@ -8,6 +8,6 @@ struct ChaosTests {
         print(report.text)
         // Not how long each failover took: other programs use the machine, too.
         #expect(report.isSafe, "\(report.text)")
-        #expect(report.failovers > 0, "nothing was tried: \(report.text)")
+        #expect(!report.isIdle, "nothing was tried: \(report.text)")
     }
 }

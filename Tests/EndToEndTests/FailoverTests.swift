@@ -19,8 +19,8 @@ import Testing
         try await hammer.untilAdmits(leader)
 
         let mark = emulator.mark
-        let killed = ContinuousClock.now
         await leader.kill()
+        let killed = ContinuousClock.now
         try await hammer.untilAdmits(other)
 
         // Not before the old leader's window must have ended, whatever its clock was like.
@@ -73,7 +73,9 @@ import Testing
         leader.process?.send(SIGCONT)
         for task in waiting {
             let answer = await task.value
-            #expect(answer.sent < awake && answer.received > awake)
+            #expect(answer.sent < awake)
+            // Given up while it still slept: a handshake may take ten seconds.
+            if answer.received < awake, case .unanswered = answer.verdict { continue }
             guard case .denied = answer.verdict else {
                 Issue.record("\(answer)\nThe log of \(leader.name):\n\(leader.log)")
                 continue

@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test func `each namespace has one, which tells the same on every cluster`() async throws {
-        let fleet = try await Fleet.start()
+        let fleet = try await Fleet.start(["east", "west"], Fleet.patience)
         let (east, west) = (fleet["east"], fleet["west"])
 
         for cluster in fleet.clusters {
@@ -32,7 +32,7 @@ import Testing
                 try await cluster.lease(".metadata.annotations.managed-by") == "leaderelection.600lyy.io/lease-operator"
             )
             #expect(try await cluster.lease(".spec.holderIdentity") == cluster.name)
-            #expect(try await cluster.lease(".spec.leaseDurationSeconds") == "7")
+            #expect(try await cluster.lease(".spec.leaseDurationSeconds") == "120")
             #expect(try await cluster.lease(".status.observedHolderIdentity") == "east")
             #expect(try await cluster.lease(".status.observedGeneration") == "1")
         }
@@ -101,17 +101,17 @@ import Testing
         #expect(refused.code == 1, "the schema refuses what is no number")
 
         // A longer duration is honoured by the leader, and stands in the record.
-        try await patch(east, #"{"leaseDurationSeconds":30}"#)
+        try await patch(east, #"{"leaseDurationSeconds":150}"#)
         try await east.until("the record has the new duration") {
             let record = fleet.emulator.body(of: "leases/team-a", in: Fleet.bucket) ?? []
-            return String(decoding: record, as: UTF8.self).contains(#""leaseDurationSeconds" : 30"#)
+            return String(decoding: record, as: UTF8.self).contains(#""leaseDurationSeconds" : 150"#)
         }
         #expect(try await east.lease(".status.isLeader") == "true")
         await fleet.end()
     }
 
     @Test func `a namespace is handed over by an annotation, by its spec, and by the command, and back`() async throws {
-        let fleet = try await Fleet.start()
+        let fleet = try await Fleet.start(["east", "west"], Fleet.patience)
         let (east, west) = (fleet["east"], fleet["west"])
 
         try await annotate(east, "west")
@@ -165,7 +165,7 @@ import Testing
     }
 
     @Test func `new namespaces are led, deleted ones are given back, and labels choose`() async throws {
-        let fleet = try await Fleet.start(["east", "west"], ["--namespace-selector", "!private"])
+        let fleet = try await Fleet.start(["east", "west"], ["--namespace-selector", "!private"] + Fleet.patience)
         let (east, west) = (fleet["east"], fleet["west"])
         for cluster in fleet.clusters { try await cluster.plane.run("create", "namespace", "team-b") }
         try await east.until("team-b is led") {

