@@ -169,9 +169,8 @@ struct Playground {
             text += "\nIn another terminal, as the operator of \(Self.namespace). \(other) does not lead and rejects:\n"
             text += apply(on: other) + "\n\(leader) leads and accepts:\n" + apply(on: leader)
             text += "\nHand the namespace over, and try both again:\n"
-            text +=
-                "  STORAGE_EMULATOR_HOST=\(storage.url) .build/debug/leasehold transfer \(Self.namespace) --to \(other) "
-            text += "--store \(Self.store)\n"
+            text += "  .build/debug/leasehold transfer \(Self.namespace) --to \(other) "
+            text += "--kubeconfig \(Self.kubeconfig(leader, "admin"))\n"
         } else {
             text += "\nIn another terminal, as the operator of \(Self.namespace):\n" + apply(on: leader)
         }
