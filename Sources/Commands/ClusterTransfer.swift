@@ -39,7 +39,7 @@ struct ClusterTransfer {
 
         var done = 0
         var progress = ContinuousClock.now
-        while !pending.isEmpty, ContinuousClock.now - progress < timeout {
+        while !pending.isEmpty {
             var rest: [Pending] = []
             for var one in pending {
                 do throws(KubernetesError) {
@@ -57,6 +57,7 @@ struct ClusterTransfer {
                 rest.append(one)
             }
             pending = rest
+            if ContinuousClock.now - progress >= timeout { break }
             if !pending.isEmpty { try await Task.sleep(for: Self.pollInterval) }
         }
         for one in pending {

@@ -116,7 +116,7 @@ enum TransferCommand: Command {
             throw UsageError(
                 "--all got no store to find the namespaces in; allowed: with --store or --lease-storage-bucket")
         }
-        var namespaces = operands
+        var namespaces = Set(operands).sorted()
         if let selector = options.selector {
             namespaces = try await Self.namespaces(with: selector, options, console).sorted()
             if namespaces.isEmpty { throw CommandFailure("no namespace has these labels: check --selector") }

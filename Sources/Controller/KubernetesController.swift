@@ -292,8 +292,10 @@ package actor KubernetesController: Contender {
     }
 
     private func endFlushIfDone() {
-        guard let flushEnd, choresUnderWay == 0 && queue.isEmpty || flushEnd <= .now else { return }
-        decided.yield(.success(()))
+        guard let flushEnd else { return }
+        // A write that failed is tried again by the next look.
+        let isDone = choresUnderWay == 0 && queue.isEmpty && !desk.isOverstating(by: report())
+        if isDone || flushEnd <= .now { decided.yield(.success(())) }
     }
 
     /// Protocol, "when a leader can elect but not work".
@@ -407,12 +409,16 @@ package actor KubernetesController: Contender {
                 log.info("Can \(chore.purpose(namespace)) again")
                 failures.succeeded("\(chore.name) ")
             }
-            desk.end(chore, namespace, failed: false, at: .now)
+            let isKept = isKept(chore, in: object, namespace)
+            desk.end(chore, namespace, failed: !isKept, at: .now)
             enqueue([desk.takeAnswer(object)].compactMap(\.self))
             if let telling {
                 log.info(telling.message, ["namespace": namespace, "reason": telling.reason])
                 events.add(telling.level, telling.reason, namespace, telling.message, at: .now())
             }
+        case .overtaken(let object):
+            desk.end(chore, namespace, failed: false, at: .now)
+            enqueue([desk.takeAnswer(object, replacesNewer: true)].compactMap(\.self))
         case .notAsked(let reason):
             failures.failed(
                 "\(chore.name)", "The handover of \(namespace) was not asked for yet: \(reason)", at: .now())
@@ -432,5 +438,20 @@ package actor KubernetesController: Contender {
         }
         tellWishes()
         endFlushIfDone()
+    }
+
+    /// Whether the API server has kept a status as it was written. What it leaves out would be written again for ever, at the
+    /// pace of its answers.
+    private func isKept(_ chore: LeaseDesk.Chore, in object: LeaseObject, _ namespace: String) -> Bool {
+        guard case .status(let status) = chore else { return true }
+        if object.status?.differsOnlyInFreshness(from: status) == true {
+            failures.succeeded("status kept")
+            return true
+        }
+        failures.failed(
+            "status kept",
+            "The API server does not keep all of the status of the Lease object of \(namespace), so its kind is of another "
+                + "version: make install", at: .now())
+        return false
     }
 }

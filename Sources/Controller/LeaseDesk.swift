@@ -140,22 +140,23 @@ struct LeaseDesk {
                 places[namespace]?.lease = nil
                 untold.insert(namespace)
             }
-            // As they are: a list that an answer has overtaken is set right by the watch that begins with it, and one of an
-            // API server that was restored from a backup has lower versions.
-            return gone + objects.compactMap { take($0, replacesNewer: true) }
+            return gone + objects.compactMap { take($0) }
         case .changed(let object): return [take(object)].compactMap(\.self)
         case .removed(let object): return [takeRemoval(of: object)].compactMap(\.self)
         case .troubled, .recovered: return []
         }
     }
 
-    /// A Lease object as a write of ours left it. The watch may have told of its end already, and tells that only once.
+    /// A Lease object as a write of ours left or found it. The watch may have told of its end already, and tells that only
+    /// once.
     ///
+    /// - Parameter replacesNewer: the version that is known was refused, so it is the newest no more, however high: an API
+    ///   server that was restored from a backup has lower ones.
     /// - Returns: its namespace, if that may need something.
-    mutating func takeAnswer(_ object: LeaseObject) -> String? {
+    mutating func takeAnswer(_ object: LeaseObject, replacesNewer: Bool = false) -> String? {
         guard let place = object.metadata.namespace.flatMap({ places[$0] }) else { return nil }
         if let removed = place.removed, removed == object.metadata.uid { return nil }
-        return take(object)
+        return take(object, replacesNewer: replacesNewer)
     }
 
     /// A Lease object as the API server shows it.
@@ -241,8 +242,9 @@ struct LeaseDesk {
         places.compactMap { namespace, place in
             guard !place.isBusy else { return nil }
             guard let lease = place.lease else { return place.isElected && !place.isTerminating ? namespace : nil }
-            guard place.isElected || lease.status?.isLeader == true else { return nil }
-            let mark = report.mark(slot: report.table.index.slot(of: namespace), generation: lease.generation)
+            let slot = report.table.index.slot(of: namespace)
+            guard place.isElected || overstates(place, lease, slot, report) else { return nil }
+            let mark = report.mark(slot: slot, generation: lease.generation)
             return place.mark == mark && place.wishes.at == nil ? nil : namespace
         }
     }
@@ -260,7 +262,7 @@ struct LeaseDesk {
         let slot = report.table.index.slot(of: namespace)
         // An object that says that this cluster leads when it does not goes before all else, and is set right even where
         // there is no election any more: operators rely on it.
-        if lease.status?.isLeader == true, !(slot.map(report.leads) ?? false) {
+        if overstates(place, lease, slot, report) {
             let status = status(of: namespace, place, lease, slot, report, at: now, refreshing: false)
             if let status { return .status(status) }
         }
@@ -276,6 +278,25 @@ struct LeaseDesk {
         return status(of: namespace, place, lease, slot, report, at: now, refreshing: refreshing).map { .status($0) }
     }
 
+    /// Whether some object says that this cluster leads when it does not, and is ours to set right.
+    func isOverstating(by report: LeaseStatusReport) -> Bool {
+        places.contains { namespace, place in
+            place.lease.map { overstates(place, $0, report.table.index.slot(of: namespace), report) } ?? false
+        }
+    }
+
+    private func overstates(_ place: Place, _ lease: LeaseView, _ slot: Int?, _ report: LeaseStatusReport) -> Bool {
+        // Without election here, another installation on this API server may keep the object.
+        guard place.isElected || lease.spec.holderIdentity == cluster else { return false }
+        guard let known = lease.status, known.isLeader == true, !(slot.map(report.leads) ?? false) else { return false }
+        return !isOfLaterRun(known, slot, report)
+    }
+
+    /// Whether another run has claimed since this one ended.
+    private func isOfLaterRun(_ known: LeaseObject.Status, _ slot: Int?, _ report: LeaseStatusReport) -> Bool {
+        hasEnded && known.term ?? 0 > slot.map { Int64(clamping: report.table.tenure($0).term) } ?? 0
+    }
+
     /// What is to be written as the status; nil: nothing, or nothing now.
     private mutating func status(
         of namespace: String, _ place: Place, _ lease: LeaseView, _ slot: Int?, _ report: LeaseStatusReport,
@@ -288,7 +309,7 @@ struct LeaseDesk {
         let status = report.status(namespace: namespace, slot: slot, of: lease)
         guard let known = lease.status else { return status }
         if known == status { return nil }
-        if hasEnded, known.term ?? 0 > status.term ?? 0 { return nil }
+        if isOfLaterRun(known, slot, report) { return nil }
         return refreshing || !known.differsOnlyInFreshness(from: status) ? status : nil
     }
 

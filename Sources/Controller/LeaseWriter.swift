@@ -9,6 +9,8 @@ struct LeaseWriter: Sendable {
     enum Outcome: Sendable {
         /// The object as it is now, and what people should be told at it.
         case done(LeaseObject, tell: (level: EventQueue.Entry.Level, reason: String, message: String)? = nil)
+        /// Not carried out, since the object is another than was thought: as it is now.
+        case overtaken(LeaseObject)
         case failed(KubernetesError)
         /// The store has not taken the wish; why, as a sentence.
         case notAsked(String)
@@ -26,7 +28,7 @@ struct LeaseWriter: Sendable {
     func perform(_ chore: LeaseDesk.Chore, _ namespace: String, _ view: LeaseView?) async -> Outcome {
         do throws(KubernetesError) {
             switch chore {
-            case .create: return .done(try await create(namespace))
+            case .create: return try await create(namespace)
             case .repairHolder(let found):
                 let object = try await patch(namespace, Patch(spec: .init(holderIdentity: cluster)))
                 return .done(
@@ -38,38 +40,41 @@ struct LeaseWriter: Sendable {
                     ))
             case .transfer(let target): return try await transfer(namespace, to: target, view)
             case .prefer(let target): return try await prefer(namespace, target)
-            case .status(let status): return .done(try await write(status, namespace, view))
+            case .status(let status): return try await write(status, namespace, view)
             }
         } catch {
             return .failed(error)
         }
     }
 
-    private func create(_ namespace: String) async throws(KubernetesError) -> LeaseObject {
+    private func create(_ namespace: String) async throws(KubernetesError) -> Outcome {
         var metadata = ObjectMetadata(name: leaseName, namespace: namespace)
         metadata.annotations = [Self.managedBy.0: Self.managedBy.1]
         do throws(KubernetesError) {
-            return try await client.create(
-                LeaseObject(
-                    metadata: metadata, spec: .init(holderIdentity: cluster, leaseDurationSeconds: defaultSeconds)))
+            return .done(
+                try await client.create(
+                    LeaseObject(
+                        metadata: metadata, spec: .init(holderIdentity: cluster, leaseDurationSeconds: defaultSeconds)))
+            )
         } catch  where error.code == .alreadyExists {
             // Somebody else made it, and the watch may have told of that before it told of the namespace.
-            return try await read(namespace)
+            return .overtaken(try await read(namespace))
         }
     }
 
     /// Conditions are a list, which a merge patch replaces: one that somebody else adds meanwhile must not be lost.
     private func write(
         _ status: LeaseObject.Status, _ namespace: String, _ view: LeaseView?
-    ) async throws(KubernetesError) -> LeaseObject {
+    ) async throws(KubernetesError) -> Outcome {
         do throws(KubernetesError) {
-            return try await patch(
-                namespace,
-                Patch(metadata: .init(resourceVersion: view?.resourceVersion), status: StatusPatch(status)),
-                subresource: .status)
+            return .done(
+                try await patch(
+                    namespace,
+                    Patch(metadata: .init(resourceVersion: view?.resourceVersion), status: StatusPatch(status)),
+                    subresource: .status))
         } catch  where error.code == .conflict {
             // What the object says now decides what is written next.
-            return try await read(namespace)
+            return .overtaken(try await read(namespace))
         }
     }
 

@@ -152,14 +152,6 @@ package struct Watch<Object: APIObject>: AsyncSequence, Sendable {
 
         private mutating func advance(to metadata: ObjectMetadata) {
             guard let version = metadata.resourceVersion, !version.isEmpty else { return }
-            if let new = UInt64(version), let known = UInt64(resourceVersion), new < known {
-                // The API server was restored from a backup: what it lost was never told (kubernetes/kubernetes#107457).
-                watch.client.log.info(
-                    "The API server has gone back from version \(known) to \(new), so \(Object.resource.plural) are listed "
-                        + "anew")
-                phase = .listing
-                return
-            }
             (resourceVersion, isFresh) = (version, false)
         }
 

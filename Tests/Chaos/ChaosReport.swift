@@ -92,7 +92,7 @@ package struct ChaosReport: Sendable {
     package var isSafe: Bool { violations.listed.isEmpty }
 
     /// Whether nothing came to be tried. A few faults may all have met clusters that led nothing.
-    package var isIdle: Bool { rounds.isEmpty || failovers == 0 && rounds.count >= 10 }
+    package var isIdle: Bool { rounds.isEmpty || counts.admitted == 0 || failovers == 0 && rounds.count >= 10 }
 
     /// How often another cluster led a namespace than before.
     package var failovers: Int { moves.count }

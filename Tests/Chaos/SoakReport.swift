@@ -29,7 +29,7 @@ package struct SoakReport: Sendable {
         if judged.count < 10 {
             findings.append("only \(judged.count) processes were seen from begin to end, of 10 that were to be")
         }
-        if chaos.isIdle || chaos.reloads == 0 || chaos.counts.admitted == 0 {
+        if chaos.isIdle || chaos.reloads == 0 {
             findings.append("nothing was tried")
         }
         return findings

@@ -458,9 +458,12 @@ private final class Run: Sendable {
         let east = Run("east", in: store, seconds: 60, timing: timing)
         try await east.leadsAll()
         try await eventually("says that all is settled") { east.lines.contains("Leads 3 namespaces, others lead 0") }
-        let (lines, sequence) = (east.lines.all, try await east.member(in: store).sequence)
+        // On a machine that is held up a request may be given up.
+        func lines() -> [String] {
+            east.lines.all.filter { !$0.contains("no answer within") && !$0.contains("The store answers again") }
+        }
+        let (before, sequence) = (lines(), try await east.member(in: store).sequence)
         try await eventually("renews some times") { try await east.member(in: store).sequence > sequence + 3 }
-        // Which is a line of its own, on a machine that is held up.
-        #expect(east.lines.all.filter { !$0.contains("no answer within") } == lines)
+        #expect(lines() == before)
     }
 }

@@ -17,6 +17,8 @@ final class FakeAPIServer: Sendable {
         var watches: [(of: FakePath, feed: Feed)] = []
         var requests: [Request] = []
         var fault: @Sendable (Request) -> Answer? = { _ in nil }
+        /// Fields of a status that the kind's definition does not have.
+        var unknownFields: [String] = []
     }
 
     private let state: Locked<State>
@@ -57,6 +59,9 @@ final class FakeAPIServer: Sendable {
             state.watches = []
         }
     }
+
+    /// Fields of a status that are left out from now on, as of a definition that lacks them.
+    func leaveOut(_ fields: String...) { state.withLock { $0.unknownFields = fields } }
 
     /// Connections are broken off without an answer.
     func goDown() { setFault { _ in Answer.none } }
@@ -159,8 +164,11 @@ extension FakeAPIServer.State {
         // As for a kind with the status subresource.
         let isOfStatus = path.subresource == "status"
         patch = patch.filter { isOfStatus == ($0.key == "status") }
-        guard case .object(let merged) = JSONValue.object(object).merged(with: .object(patch)) else {
+        guard case .object(var merged) = JSONValue.object(object).merged(with: .object(patch)) else {
             return .status(400, "BadRequest")
+        }
+        if case .object(let status)? = merged["status"] {
+            merged["status"] = .object(status.filter { !unknownFields.contains($0.key) })
         }
         // What changes nothing is not written, and makes no version.
         return .json(200, JSONValue.object(merged == object ? object : put(merged, at: target)).text)

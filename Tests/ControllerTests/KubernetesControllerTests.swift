@@ -202,6 +202,39 @@ extension FakeAPIServer {
         #expect(try await member()?.state == .stopped)
     }
 
+    @Test func `a status that is refused is written again before a release ends`() async throws {
+        try await putStoppedMember()
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        let run = try Run(server, in: store)
+        try await eventually("it is led") { try server.leads("team-a") }
+        let refusals = Locked(0)
+        server.setFault { request in
+            guard request.method == "PATCH", request.path.hasSuffix("/leases/lease-gsc/status") else { return nil }
+            let number = refusals.withLock {
+                $0 += 1
+                return $0
+            }
+            return number == 1 ? .status(500, "InternalError") : nil
+        }
+        run.controller.leave(.release)
+        #expect(await run.end.value == nil)
+        #expect(refusals.withLock { $0 } > 1)
+        #expect(try server.lease("team-a")?.status?.isLeader == false)
+    }
+
+    @Test func `a status that the API server does not keep whole is not written again at the pace of its answers`()
+        async throws
+    {
+        let server = try FakeAPIServer(namespaces: ["team-a"])
+        server.leaveOut("term", "conditions")
+        let run = try Run(server, in: store)
+        try await eventually("it says so") { run.lines.contains("does not keep all of the status") }
+        let before = server.writes.count
+        try await Task.sleep(for: .seconds(2))
+        // Heartbeats, and tries after 1 s, 2 s, 4 s.
+        #expect(server.writes.count < before + 20)
+    }
+
     @Test(arguments: [Farewell.release, .handover])
     func `one that is asked to leave before it could begin ends at once`(farewell: Farewell) async throws {
         let server = try FakeAPIServer(namespaces: ["team-a"])

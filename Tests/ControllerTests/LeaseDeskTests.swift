@@ -469,11 +469,21 @@ struct LeaseDeskTests {
         #expect(scene.chore("team-a") == .create)
     }
 
-    @Test func `a list counts although its versions are older, as after a restored backup`() {
+    @Test func `what was read after a refusal counts although its version is older, as after a restored backup`() {
         var scene = Scene()
         scene.list([Scene.namespace("team-a")], [Scene.lease("team-a", version: 10)])
         #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 15))])
-        _ = scene.desk.take(.listed([Scene.lease("team-a", seconds: 30, version: 5)]))
+        _ = scene.desk.takeAnswer(Scene.lease("team-a", seconds: 30, version: 5), replacesNewer: true)
         #expect(scene.desk.newWishes() == [Wish("team-a", .lead(seconds: 30))])
+    }
+
+    @Test func `another installation's object is left alone`() {
+        var scene = Scene()
+        let lease = Scene.lease("team-a", holder: "other", status: Self.leading())
+        scene.list([Scene.namespace("team-a", labels: ["skip": ""])], [lease])
+        scene.set("team-a", .unmanaged)
+        #expect(scene.chore("team-a", refreshing: true) == nil)
+        #expect(scene.desk.needy(by: scene.report()).isEmpty)
+        #expect(!scene.desk.isOverstating(by: scene.report()))
     }
 }

@@ -48,6 +48,7 @@ struct LeaseWriterTests {
     private func perform(_ chore: LeaseDesk.Chore, _ view: LeaseView?) async throws -> String? {
         switch await writer.perform(chore, "team-a", view) {
         case .done(_, let telling): return telling.map { "\($0.level) \($0.reason): \($0.message)" }
+        case .overtaken: return "overtaken"
         case .failed(let error): throw error
         case .notAsked(let reason): return "not asked: \(reason)"
         }
@@ -62,7 +63,7 @@ struct LeaseWriterTests {
 
     @Test func `a Lease object that is there already is taken as it is`() async throws {
         let view = try put(holder: "nonsense")
-        guard case .done(let object, nil) = await writer.perform(.create, "team-a", nil) else {
+        guard case .overtaken(let object) = await writer.perform(.create, "team-a", nil) else {
             Issue.record("it is not known now")
             return
         }
@@ -80,7 +81,7 @@ struct LeaseWriterTests {
         let since = try put(status: foreign)
         var status = LeaseObject.Status()
         status.isLeader = true
-        guard case .done(let object, nil) = await writer.perform(.status(status), "team-a", before) else {
+        guard case .overtaken(let object) = await writer.perform(.status(status), "team-a", before) else {
             Issue.record("what the object says now is not known")
             return
         }

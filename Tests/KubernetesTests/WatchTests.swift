@@ -110,17 +110,6 @@ struct WatchTests {
         #expect(watches.map { $0.query["resourceVersion"] } == ["3", "4", "20"])
     }
 
-    @Test func `an API server that was set back to a backup is listed anew`() async throws {
-        let bookmark = Sample.event("BOOKMARK", #"{"metadata":{"resourceVersion":"12"}}"#)
-        let server = try Self.server(
-            Script(Self.list("a", version: 30), Self.list("b", version: 13)),
-            Script(
-                .stream(Feed(.say(bookmark))),
-                .stream(Feed(.say(Sample.event("ADDED", Sample.namespace("c", version: 14)))))))
-        let watch = try Sample.client(server).watch(NamespaceObject.self)
-        #expect(await Self.take(3, of: watch) == ["listed a", "listed b", "changed c"])
-    }
-
     @Test func `a list whose pages expire is read again in one piece`() async throws {
         let server = try ScriptedAPIServer { request in
             switch (request.query["continue"], request.query["limit"]) {

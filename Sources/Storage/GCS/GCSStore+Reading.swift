@@ -120,7 +120,7 @@ extension GCSStore {
 
     private struct ListedPart: Sendable {
         var items: [GCSItem] = []
-        /// The last names of pages that others follow.
+        /// The last names of pages that others follow, half a part apart at least.
         var pageEnds: [String] = []
         var failure: StoreError?
     }
@@ -135,14 +135,17 @@ extension GCSStore {
     private func items(_ part: ListPart, _ path: String, by deadline: ContinuousClock.Instant) async -> ListedPart {
         var listed = ListedPart()
         var token: String?
+        var sinceEnd = 0
         do throws(StoreError) {
             repeat {
                 let page = try await page(path, part, after: token, by: deadline)
                 listed.items += page.items ?? []
                 token = page.nextPageToken
                 // The service may answer with short pages: as many parts would take longer than the list had.
-                if token != nil, let items = page.items, items.count >= Self.partSize / 2, let last = items.last {
+                sinceEnd += page.items?.count ?? 0
+                if token != nil, sinceEnd >= Self.partSize / 2, let last = page.items?.last {
                     listed.pageEnds.append(last.name)
+                    sinceEnd = 0
                 }
             } while token != nil
         } catch {
