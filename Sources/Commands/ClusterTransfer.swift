@@ -13,6 +13,8 @@ struct ClusterTransfer {
     let target: String?
     /// How long to wait for the next namespace.
     let timeout: Duration
+    /// Whether the namespaces were selected, not named: those without a Lease object are left alone.
+    let isSelection: Bool
     let console: Console
 
     private struct Pending {
@@ -27,12 +29,18 @@ struct ClusterTransfer {
         let start = ContinuousClock.now
         var pending: [Pending] = []
         var refusals: [String] = []
+        var namespaces = namespaces
         for namespace in namespaces {
             do throws(KubernetesError) {
                 pending.append(try await ask(namespace))
+            } catch  where isSelection && error.code == .notFound {
+                namespaces.removeAll { $0 == namespace }
             } catch {
                 refusals.append("\(namespace): the handover cannot be asked for: \(error)")
             }
+        }
+        if namespaces.isEmpty {
+            throw CommandFailure("no namespace that was selected has a Lease object: check --selector")
         }
         if pending.isEmpty { throw CommandFailure(refusals.joined(separator: "\n")) }
         for refusal in refusals { say(refusal) }

@@ -119,12 +119,11 @@ enum TransferCommand: Command {
         var namespaces = Set(operands).sorted()
         if let selector = options.selector {
             namespaces = try await Self.namespaces(with: selector, options, console).sorted()
-            if namespaces.isEmpty { throw CommandFailure("no namespace has these labels: check --selector") }
         }
         let client = try await options.kubernetes.client(console.environment, log: Log(write: console.err))
         let transfer = ClusterTransfer(
             client: client, leaseName: options.kubernetes.leaseName, target: options.target, timeout: options.timeout,
-            console: console)
+            isSelection: options.selector != nil, console: console)
         return try await transfer.run(namespaces)
     }
 

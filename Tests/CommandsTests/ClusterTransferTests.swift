@@ -15,7 +15,7 @@ struct ClusterTransferTests {
     }
 
     private func transfer(
-        _ namespaces: [String], to target: String?, timeout: Duration = .seconds(60),
+        _ namespaces: [String], to target: String?, timeout: Duration = .seconds(60), isSelection: Bool = false,
         answer: @escaping @Sendable (ScriptedAPIServer.Request) -> ScriptedAPIServer.Answer
     ) async throws -> (code: Int32?, console: TestConsole, failure: String, asked: [String]) {
         let server = try ScriptedAPIServer(answer: answer)
@@ -23,7 +23,7 @@ struct ClusterTransferTests {
         let console = TestConsole()
         let transfer = ClusterTransfer(
             client: KubernetesClient(credentials, log: Log { _ in }), leaseName: "lease-gsc", target: target,
-            timeout: timeout, console: console.console())
+            timeout: timeout, isSelection: isSelection, console: console.console())
         var (code, failure): (Int32?, String) = (nil, "")
         do { code = try await transfer.run(namespaces) } catch { failure = "\(error)" }
         var asked: [String] = []
@@ -80,6 +80,16 @@ struct ClusterTransferTests {
         #expect(result.console.out == "west leads 1 of 2 namespaces\n")
         #expect(result.console.err.contains("team-b: the handover cannot be asked for: "), "\(result.console.err)")
         #expect(result.console.err.contains("west leads team-a (term 8)"))
+    }
+
+    @Test func `of those selected, namespaces without a Lease object are left alone`() async throws {
+        let result = try await transfer(["team-a", "team-b"], to: "west", isSelection: true) { request in
+            request.path.contains("/team-b/") ? .status(404, "NotFound") : .json(200, Self.lease(holder: "west"))
+        }
+        #expect(result.code == 0 && result.console.err.isEmpty)
+        #expect(result.console.out.hasPrefix("west leads team-a (term 8) after "), "\(result.console.out)")
+        let none = try await transfer(["team-a"], to: "west", isSelection: true) { _ in .status(404, "NotFound") }
+        #expect(none.failure == "no namespace that was selected has a Lease object: check --selector")
     }
 
     @Test func `where nothing can be asked for, that is the error`() async throws {
