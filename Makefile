@@ -202,7 +202,8 @@ deploy-controller: ## Runs Leasehold in the cluster that kubectl talks to: IMG=.
 	    $(KUBECTL) apply $(APPLY_FLAGS) -f -
 
 .PHONY: undeploy
-undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what was guarded stays.
+undeploy: ## Removes Leasehold from that cluster, and all Lease objects; what was guarded stays. Stop its operators before.
+	@echo 'From here on nothing guards this cluster: operators that still run here write, whoever leads.' >&2
 	@# The webhook first: nobody would answer the API server for it.
 	$(KUBECTL) delete --ignore-not-found -f config/webhook/validating_webhook.yaml
 	@# With the namespace goes what the controllers made in it.

@@ -405,10 +405,7 @@ package actor KubernetesController: Contender {
         choresUnderWay -= 1
         switch outcome {
         case .done(let object, let telling):
-            if kubernetesStatus.noteWrite(chore.name, problem: nil) {
-                log.info("Can \(chore.purpose(namespace)) again")
-                failures.succeeded("\(chore.name) ")
-            }
+            noteSuccess(of: chore, namespace)
             let isKept = isKept(chore, in: object, namespace)
             desk.end(chore, namespace, failed: !isKept, at: .now)
             enqueue([desk.takeAnswer(object)].compactMap(\.self))
@@ -417,6 +414,7 @@ package actor KubernetesController: Contender {
                 events.add(telling.level, telling.reason, namespace, telling.message, at: .now())
             }
         case .overtaken(let object):
+            noteSuccess(of: chore, namespace)
             desk.end(chore, namespace, failed: false, at: .now)
             enqueue([desk.takeAnswer(object, replacesNewer: true)].compactMap(\.self))
         case .notAsked(let reason):
@@ -438,6 +436,12 @@ package actor KubernetesController: Contender {
         }
         tellWishes()
         endFlushIfDone()
+    }
+
+    private func noteSuccess(of chore: LeaseDesk.Chore, _ namespace: String) {
+        guard kubernetesStatus.noteWrite(chore.name, problem: nil) else { return }
+        log.info("Can \(chore.purpose(namespace)) again")
+        failures.succeeded("\(chore.name) ")
     }
 
     /// Whether the API server has kept a status as it was written. What it leaves out would be written again for ever, at the
