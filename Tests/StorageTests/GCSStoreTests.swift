@@ -140,6 +140,27 @@ import Testing
         #expect(begins.count == 3)
     }
 
+    @Test func `short pages of a list that has failed do not become as many parts of the next one`() async throws {
+        let trial = try GCSTrial()
+        var settings = GCSEmulator.BucketSettings()
+        settings.pageSizeMax = 100
+        trial.emulator.makeBucket(GCSTrial.bucket, settings)
+        for number in 0..<1000 { trial.put([], at: ObjectName(.leases, "n\(number)")!) }
+        let seen = Locked(0)
+        trial.emulator.inject(.answer(403)) { request in
+            request.kind == .list
+                && seen.withLock {
+                    $0 += 1
+                    return $0 == 9
+                }
+        }
+        await #expect(throws: StoreError.self) { try await trial.store.list(.leases) }
+        let mark = trial.emulator.mark
+        #expect(try await trial.store.list(.leases).count == 1000)
+        let begins = trial.requests(.list, since: mark).filter { $0.query["pageToken"] == nil }
+        #expect(begins.count == 2, "half a part is one part, and what follows another")
+    }
+
     @Test func `who writes again whatever the answer is slowed down when an object takes no more`() async throws {
         let trial = try GCSTrial()
         trial.emulator.limitsMutations = true

@@ -13,6 +13,8 @@ package final class GCSEmulator: Sendable {
         package var softDeleteSeconds: Int?
         package var requesterPays = false
         package var deletesByAge = false
+        /// The service may answer with fewer items than were asked for.
+        package var pageSizeMax = 1000
 
         package init() {}
     }

@@ -125,7 +125,7 @@ final class GCSService: Sendable {
         case .success(let found): fields = found
         case .failure(let error): return .badField(error.name, request)
         }
-        let limit = min(max(Int(request.query["maxResults"] ?? "") ?? 1000, 1), 1000)
+        let limit = min(max(Int(request.query["maxResults"] ?? "") ?? 1000, 1), bucket.settings.pageSizeMax)
         var items: [String] = []
         var prefixes: [String] = []
         var last: String?
