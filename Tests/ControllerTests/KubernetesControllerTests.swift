@@ -233,6 +233,8 @@ extension FakeAPIServer {
         try await Task.sleep(for: .seconds(2))
         // Heartbeats, and tries after 1 s, 2 s, 4 s.
         #expect(server.writes.count < before + 20)
+        run.controller.leave(.handover)
+        #expect(await run.end.value == nil)
     }
 
     @Test(arguments: [Farewell.release, .handover])
