@@ -1,6 +1,4 @@
-internal import Controller
 internal import Kubernetes
-private import Platform
 
 /// A planned handover for whoever may edit Lease objects and has no access to the store: the cluster's controller carries the
 /// annotation out. Asked for in all namespaces first, then followed in all.
@@ -55,7 +53,7 @@ struct ClusterTransfer {
                         done += 1
                         progress = .now
                         let time = Transfer.seconds(.now - start)
-                        if namespaces.count == 1 { console.out("\(line) after \(time)\n") } else { say("\(line)") }
+                        if namespaces.count == 1 { console.out("\(line) after \(time)\n") } else { say(line) }
                         continue
                     }
                 } catch {
@@ -72,9 +70,7 @@ struct ClusterTransfer {
             say("\(one.namespace): not done after \(Transfer.seconds(timeout)): \(one.missing)")
         }
         if namespaces.count > 1 {
-            console.out(
-                target.map { "\($0) leads \(done) of \(namespaces.count) namespaces\n" }
-                    ?? "\(done) of \(namespaces.count) namespaces prefer no cluster now\n")
+            console.out(TransferCommand.sum(done, of: namespaces.count, to: target))
         }
         return done == namespaces.count ? ExitCode.done : TransferCommand.notDone
     }

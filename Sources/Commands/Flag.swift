@@ -25,7 +25,7 @@ package struct Flag<Options: FlagOptions> {
 
     /// The flag's environment variable.
     var variable: String {
-        "LEASEHOLD_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+        Program.variablePrefix + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
     }
 
     /// What the variable's text says: of a flag that may be given several times, `a, b` are two values. None: as if not set.

@@ -40,9 +40,7 @@ struct Node {
 
     /// The log that a process writes as its flags say.
     static func log(_ options: ProcessOptions, _ console: Console) -> Log {
-        let log = Log(format: options.logFormat, level: options.logLevel, write: console.err)
-        for line in Program.unknownVariables(in: console.environment) { log.warning(line) }
-        return log
+        Log(format: options.logFormat, level: options.logLevel, write: console.err)
     }
 
     /// Serves and competes until a signal ends it.
@@ -52,6 +50,7 @@ struct Node {
         let (happenings, inbox) = AsyncStream.makeStream(of: Happening.self)
         // First of all, so that a second signal also ends a start that hangs.
         watch(console.signals, inbox)
+        for line in Program.unknownVariables(in: console.environment) { log.warning(line) }
         let ports = Ports(log: log)
         ports.raiseDescriptorLimit(connectionsMax: webhook?.options.limits.connectionsMax ?? 0)
         let kubernetes = try await controller?.kubernetes()

@@ -6,6 +6,8 @@ private import TLS
 package enum Program {
     package static let name = "leasehold"
     static let version = "0.1.0"
+    /// Of each flag's environment variable.
+    static let variablePrefix = "LEASEHOLD_"
 
     static var commands: [any Command.Type] {
         [
@@ -87,7 +89,7 @@ package enum Program {
     /// share one list of settings, so this is no reason to refuse.
     static func unknownVariables(in environment: [String: String]) -> [String] {
         func variables<C: Command>(_ command: C.Type) -> [String] { C.flags.flatMap(\.flags).map(\.variable) }
-        let prefix = "LEASEHOLD_"
+        let prefix = variablePrefix
         let known = Set(commands.flatMap { variables($0) }.map { String($0.dropFirst(prefix.count)) })
         let given = environment.keys.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
         return given.filter { !known.contains($0) }.sorted().map { name in

@@ -176,8 +176,16 @@ enum TransferCommand: Command {
         let batch = TransferBatch(store: store, timeout: options.timeout) { progress.take($0) }
         let result = try await batch.run(chosen.map { TransferBatch.Move(namespace: $0, targets: [target]) })
         progress.end()
-        console.out("\(target) leads \(result.done.count) of \(chosen.count) namespaces\n")
+        console.out(sum(result.done.count, of: chosen.count, to: target))
         return result.failures == 0 ? ExitCode.done : notDone
+    }
+
+    /// The last line about several, for standard output.
+    ///
+    /// - Parameter target: nil: the wishes were to be cleared.
+    static func sum(_ done: Int, of total: Int, to target: String?) -> String {
+        target.map { "\($0) leads \(done) of \(total) namespaces\n" }
+            ?? "\(done) of \(total) namespaces prefer no cluster now\n"
     }
 
     /// What `--all` means; free leases may be of namespaces that are gone, and nobody might claim them.
@@ -209,7 +217,7 @@ enum TransferCommand: Command {
         }
         var cleared = 0
         let failures = try await batch.clear(namespaces) { _ in cleared += 1 }
-        console.out("\(cleared) of \(namespaces.count) namespaces prefer no cluster now\n")
+        console.out(sum(cleared, of: namespaces.count, to: nil))
         return failures == 0 ? ExitCode.done : notDone
     }
 

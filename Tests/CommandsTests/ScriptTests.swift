@@ -1,11 +1,9 @@
 import FoundationEssentials
+import Support
 import Testing
 
 /// The shell scripts and the Makefile's recipes. All run with pipefail.
 struct ScriptTests {
-    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent()
-
     /// A program behind a pipe that can end before its input does.
     private static func stopsEarly(_ line: Substring) -> Bool {
         let early = /\|\s*(head\b|grep\s+(-\w*[qm]|--quiet|--max-count)|(awk|perl)\b[^|]*\bexit\b|sed\b[^|]*\bq\b)/
@@ -19,10 +17,10 @@ struct ScriptTests {
         #expect(Self.stopsEarly("list | grep -aq word"))
         #expect(!Self.stopsEarly("list | tail -n 1 | awk '{ print }' || exit"))
 
-        let scripts = try FileManager.default.contentsOfDirectory(atPath: Self.root.appending(path: "scripts").path)
+        let scripts = try FileManager.default.contentsOfDirectory(atPath: ControlPlane.projectFile("scripts"))
         #expect(scripts.count > 5)
         for file in scripts.map({ "scripts/\($0)" }) + ["Makefile"] {
-            let text = try String(contentsOf: Self.root.appending(path: file), encoding: .utf8)
+            let text = try String(contentsOfFile: ControlPlane.projectFile(file), encoding: .utf8)
             for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
             where Self.stopsEarly(line) && !line.hasSuffix("|| true") {
                 Issue.record("\(file):\(index + 1): \(line)")

@@ -121,17 +121,22 @@ import Testing
         #expect(trial.emulator.counts(since: mark) == [.list: 1])
     }
 
-    @Test func `a list that has failed for want of time is split where it had come to`() async throws {
-        let trial = try GCSTrial()
-        try await write(3500, to: trial)
+    /// The list request with this number from now on fails.
+    private func refuseList(_ number: Int, of trial: GCSTrial) {
         let seen = Locked(0)
         trial.emulator.inject(.answer(403)) { request in
             request.kind == .list
                 && seen.withLock {
                     $0 += 1
-                    return $0 == 3
+                    return $0 == number
                 }
         }
+    }
+
+    @Test func `a list that has failed for want of time is split where it had come to`() async throws {
+        let trial = try GCSTrial()
+        try await write(3500, to: trial)
+        refuseList(3, of: trial)
         await #expect(throws: StoreError.self) { try await trial.store.list(.leases) }
         let mark = trial.emulator.mark
         #expect(try await trial.store.list(.leases).count == 3500)
@@ -146,14 +151,7 @@ import Testing
         settings.pageSizeMax = 100
         trial.emulator.makeBucket(GCSTrial.bucket, settings)
         for number in 0..<1000 { trial.put([], at: ObjectName(.leases, "n\(number)")!) }
-        let seen = Locked(0)
-        trial.emulator.inject(.answer(403)) { request in
-            request.kind == .list
-                && seen.withLock {
-                    $0 += 1
-                    return $0 == 9
-                }
-        }
+        refuseList(9, of: trial)
         await #expect(throws: StoreError.self) { try await trial.store.list(.leases) }
         let mark = trial.emulator.mark
         #expect(try await trial.store.list(.leases).count == 1000)
